@@ -1,0 +1,120 @@
+"""Strict YAML settings: each file fills one dataclass; an unknown key is an error."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from pathlib import Path
+
+import yaml
+
+from chronovox.cli import UserError
+from chronovox.files import atomic_write
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A safe YAML loader that refuses a key written twice."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is not a name", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key}' is written twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load(path, cls):
+    """Read the YAML file `path` into the dataclass `cls`.
+
+    A dataclass checks ranges in its own `__post_init__` by raising ValueError.
+    Raises UserError that names file and key for an unknown, missing or
+    ill-typed key, a value out of range, or text that is no YAML.
+    """
+    try:
+        data = yaml.load(Path(path).read_text(encoding="utf-8"), _StrictLoader)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}")
+    return from_dict({} if data is None else data, cls, str(path))
+
+
+def from_dict(data, cls, where: str):
+    """Fill the dataclass `cls` from a dictionary; `where` names it in errors."""
+    if not isinstance(data, dict):
+        raise UserError(f"{where}: expected `key: value` lines")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in data:
+        if key not in fields:
+            raise UserError(f"{where}: unknown key '{key}'{_nearest(key, fields)}")
+    for name, field in fields.items():
+        required = (
+            field.default is dataclasses.MISSING
+            and field.default_factory is dataclasses.MISSING
+        )
+        if required and name not in data:
+            raise UserError(f"{where}: key '{name}' is missing")
+    values = {
+        key: _convert(value, hints[key], f"{where}: {key}")
+        for key, value in data.items()
+    }
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _nearest(key: str, names) -> str:
+    near = difflib.get_close_matches(key, names, n=1)
+    if near:
+        return f" (did you mean '{near[0]}'?)"
+    return f" (the keys are {', '.join(names)})"
+
+
+def _convert(value, hint, where: str):
+    """Check `value` against a type hint; raises UserError."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(value, hint, where)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in args:
+            return None
+        inner = [arg for arg in args if arg is not type(None)]
+        if len(inner) == 1:
+            return _convert(value, inner[0], where)
+    if origin is typing.Literal:
+        if value in args and not isinstance(value, bool):
+            return value
+        raise UserError(f"{where}: '{value}' is not one of {', '.join(map(str, args))}")
+    if origin is list and isinstance(value, list):
+        return [_convert(v, args[0], f"{where}[{i}]") for i, v in enumerate(value)]
+    if origin is dict and isinstance(value, dict):
+        return {k: _convert(v, args[1], f"{where}.{k}") for k, v in value.items()}
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is hint:
+        return value
+    name = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
+    raise UserError(f"{where}: expected {name}, got {value!r}")
+
+
+def to_yaml(settings) -> str:
+    """A dataclass as YAML text, keys in the order of declaration."""
+    return yaml.safe_dump(
+        dataclasses.asdict(settings), sort_keys=False, allow_unicode=True
+    )
+
+
+def save(settings, path) -> None:
+    """Write a dataclass as YAML, atomically."""
+    with atomic_write(path) as stream:
+        stream.write(to_yaml(settings))

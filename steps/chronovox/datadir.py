@@ -1,0 +1,144 @@
+"""Kaldi data directories: reading, checking and writing their text tables.
+
+A data directory holds tables of `<key> <value>` lines, sorted bytewise by key,
+keys unique. `utt2spk` and `utt2session` are the only truth about speakers and
+sessions: no code parses a key.
+"""
+
+import re
+from pathlib import Path
+
+from chronovox.cli import UserError
+from chronovox.files import atomic_write
+
+# Tables keyed by utterance and by speaker that travel with a data directory.
+UTT_TABLES = (
+    "utt2spk", "utt2session", "utt2dur", "utt2num_frames", "utt2uniq", "utt2lang",
+    "text", "feats.scp", "vad.scp", "segments",
+    "utt2age", "utt2age_std", "utt2num_faces",
+)  # fmt: skip
+SPK_TABLES = ("spk2utt", "spk2gender", "spk2nationality", "session2date")
+REQUIRED = ("wav.scp", "utt2spk", "spk2utt", "utt2session")
+
+
+def read_lines(path) -> list[str]:
+    """The lines of a UTF-8 text file, each checked to be ended and not blank."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a directory, expected a text file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    if not text:
+        raise UserError(f"{path}: empty file")
+    if not text.endswith("\n"):
+        raise UserError(f"{path}: the last line has no line end: was it cut off?")
+    return text[:-1].split("\n")
+
+
+def read_rows(path, num_fields: int) -> list[list[str]]:
+    """Lines of exactly `num_fields` fields separated by white space, in file order.
+
+    Raises UserError naming file and line.
+    """
+    rows = []
+    for number, line in enumerate(read_lines(path), 1):
+        fields = line.split()
+        if len(fields) != num_fields:
+            raise UserError(
+                f"{path}:{number}: expected {num_fields} fields, "
+                f"found {len(fields)}: '{line}'"
+            )
+        rows.append(fields)
+    return rows
+
+
+def read_table(path, num_fields: int | None = 2) -> dict[str, str]:
+    """A table `<key> <value>` sorted by key; the value is the rest of the line.
+
+    `num_fields` is the exact number of fields of a line, or None for two or
+    more (wav.scp, spk2utt). Raises UserError naming file and line for a wrong
+    number of fields, a duplicate key, or a key out of bytewise order.
+    """
+    table: dict[str, str] = {}
+    last = ""
+    for number, line in enumerate(read_lines(path), 1):
+        key, _, value = line.partition(" ")
+        value = value.strip()
+        fields = 1 + len(value.split())
+        if not key or "\t" in key or fields < 2:
+            raise UserError(f"{path}:{number}: expected '<key> <value>': '{line}'")
+        if num_fields is not None and fields != num_fields:
+            raise UserError(
+                f"{path}:{number}: expected {num_fields} fields, found {fields}: "
+                f"'{line}'"
+            )
+        if key in table:
+            raise UserError(f"{path}:{number}: duplicate key '{key}'")
+        if key < last:
+            raise UserError(
+                f"{path}:{number}: key '{key}' is out of order after '{last}': "
+                "sort with LC_ALL=C, or run utils/fix_data_dir.py"
+            )
+        table[key] = value
+        last = key
+    return table
+
+
+def write_table(path, table: dict) -> None:
+    """Write `<key> <value>` lines sorted bytewise by key, atomically."""
+    with atomic_write(path) as stream:
+        stream.writelines(f"{key} {table[key]}\n" for key in sorted(table))
+
+
+def read_floats(path) -> dict[str, float]:
+    """A table of numbers (utt2dur, utt2age). Raises UserError if one is not."""
+    return {
+        key: parse_float(value, f"{path}: {key}")
+        for key, value in read_table(path).items()
+    }
+
+
+def parse_float(text: str, where: str) -> float:
+    """A finite number; `where` names it in the error."""
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
+        raise UserError(f"{where}: '{text}' is not a number")
+    return float(text)
+
+
+def read_segments(path) -> dict[str, tuple[str, float, float]]:
+    """`segments`: utterance -> (recording, start in s, end in s)."""
+    segments = {}
+    for utt, value in read_table(path, 4).items():
+        reco, start, end = value.split()
+        start_s = parse_float(start, f"{path}: {utt}")
+        end_s = parse_float(end, f"{path}: {utt}")
+        if not 0.0 <= start_s < end_s:
+            raise UserError(f"{path}: {utt}: start {start} s, end {end} s")
+        segments[utt] = (reco, start_s, end_s)
+    return segments
+
+
+def read_session2date(path) -> dict[tuple[str, str], str]:
+    """`session2date`: (speaker, session) -> ISO date or day number."""
+    dates = {}
+    for number, (spk, session, date) in enumerate(read_rows(path, 3), 1):
+        if (spk, session) in dates:
+            raise UserError(f"{path}:{number}: duplicate '{spk} {session}'")
+        dates[spk, session] = date
+    return dates
+
+
+def invert(utt2spk: dict[str, str]) -> dict[str, list[str]]:
+    """utt2spk -> spk2utt: the sorted utterances of each speaker."""
+    spk2utt: dict[str, list[str]] = {}
+    for utt in sorted(utt2spk):
+        spk2utt.setdefault(utt2spk[utt], []).append(utt)
+    return dict(sorted(spk2utt.items()))
+
+
+def write_spk2utt(path, utt2spk: dict[str, str]) -> None:
+    """Write the spk2utt that belongs to `utt2spk`."""
+    write_table(path, {s: " ".join(utts) for s, utts in invert(utt2spk).items()})

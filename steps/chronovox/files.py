@@ -1,0 +1,78 @@
+"""Writing files so that a killed run leaves either the old file or the whole new one."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+from chronovox.cli import UserError
+
+
+def temporary_name(path) -> Path:
+    """The hidden name, in the same directory, under which `path` is written."""
+    path = Path(path)
+    return path.with_name(f".{path.name}.tmp")
+
+
+def _open_keeping(path, flags: int) -> int:
+    """An opener that does not yet empty the file: another process may hold it."""
+    return os.open(path, flags & ~os.O_TRUNC, 0o666)
+
+
+def _open_locked(temporary: Path, path: Path, mode: str):
+    """Open and lock `temporary`; whatever a killed writer left there is dropped."""
+    options = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    while True:
+        stream = open(temporary, mode, opener=_open_keeping, **options)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.close()
+            raise UserError(
+                f"{path}: another process is writing it: wait for it or stop it"
+            ) from None
+        # Between open and lock the file may have been renamed to its final name.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(temporary), os.fstat(stream.fileno())):
+                stream.truncate(0)
+                return stream
+        stream.close()
+
+
+@contextlib.contextmanager
+def atomic_write(path, mode: str = "w", sync: bool = False):
+    """Open a temporary file beside `path` and rename it to `path` at the end.
+
+    After an error nothing is renamed and the temporary file is removed. `sync`
+    also waits for the disk, for what must survive a power failure (checkpoints).
+    Raises UserError if another live process is writing the same file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    stream = _open_locked(temporary, path, mode)
+    try:
+        yield stream
+        stream.flush()
+        if sync:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            stream.close()
+
+
+def write_lines(path, lines) -> None:
+    """Write text lines atomically."""
+    with atomic_write(path) as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+
+
+def sha256(path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

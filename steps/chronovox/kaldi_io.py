@@ -1,0 +1,319 @@
+"""Reading and writing Kaldi arks, checked. The only importer of kaldiio.
+
+Binary records only: float and double matrices and vectors (FM, FV, DM, DV),
+compressed matrices (CM, CM2, CM3) and int32 vectors. Every header is verified
+against the bytes that follow it, so a truncated ark is an error and never a
+short array; pickled records (`PKL`) are refused; `cmd |` runs only on request.
+"""
+
+import contextlib
+import io
+import re
+import struct
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from kaldiio import matio
+
+from chronovox.cli import UserError
+from chronovox.datadir import read_table, write_table
+from chronovox.files import atomic_write
+
+# Token -> (number of dimensions, bytes per value).
+_FLOATS = {b"FM": (2, 4), b"FV": (1, 4), b"DM": (2, 8), b"DV": (1, 8)}
+_COMPRESSED = {b"CM": 1, b"CM2": 2, b"CM3": 1}
+_SPEECH_FEATURE = 2  # Kaldi's compression method for features: 8 bits, by column
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a record is: `path:offset[first:last,first:last]`, ranges inclusive."""
+
+    path: str
+    offset: int | None = None
+    ranges: tuple[slice, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Header:
+    """A record's kind, shape, and where its values lie in the stream."""
+
+    token: bytes
+    shape: tuple[int, ...]
+    begin: int
+    data: int
+    num_bytes: int
+
+
+def parse_location(text: str) -> Location:
+    """Parse the value of an scp line that names a file. Raises UserError."""
+    text = text.strip()
+    if text.endswith("|") or text.startswith("|"):
+        raise UserError(f"'{text}' is a pipe: allow it with --allow-pipes true")
+    ranges: tuple[slice, ...] = ()
+    match = re.fullmatch(r"(.+)\[([\d:,]*)\]", text)
+    if match:
+        text = match[1]
+        ranges = tuple(_parse_range(part, text) for part in match[2].split(","))
+    path, colon, offset = text.rpartition(":")
+    if colon and offset.isascii() and offset.isdigit():
+        return Location(path, int(offset), ranges)
+    return Location(text, None, ranges)
+
+
+def _parse_range(text: str, where: str) -> slice:
+    if text in ("", ":"):
+        return slice(None)
+    match = re.fullmatch(r"(\d+):(\d+)", text, re.ASCII)
+    if not match or int(match[1]) > int(match[2]):
+        raise UserError(f"{where}: range '[{text}]' is not [first:last]")
+    return slice(int(match[1]), int(match[2]) + 1)
+
+
+def run_pipe(command: str) -> bytes:
+    """Run `command |` of an scp line in a shell and return what it prints.
+
+    For callers that were told `--allow-pipes true`. Raises UserError if it fails.
+    """
+    command = command.strip().rstrip("|")
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    if done.returncode != 0:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise UserError(
+            f"'{command.strip()}' ended with code {done.returncode}: {' '.join(last)}"
+        )
+    return done.stdout
+
+
+def _read_exactly(stream, count: int, where: str) -> bytes:
+    data = stream.read(count)
+    if len(data) != count:
+        raise UserError(f"{where}: the ark is truncated: write it again")
+    return data
+
+
+def _read_header(stream, where: str, size: int) -> _Header:
+    """Read a record's header; `size` is the stream's length in bytes."""
+    begin = stream.tell()
+    if _read_exactly(stream, 2, where) != b"\0B":
+        raise UserError(f"{where}: no binary Kaldi record here (PKL is refused)")
+    first = _read_exactly(stream, 1, where)
+    if first == b"\4":
+        token = b"\4"
+        shape = (struct.unpack("<i", _read_exactly(stream, 4, where))[0],)
+        num_bytes = shape[0] * 5
+    else:
+        token = first
+        while not token.endswith(b" ") and len(token) < 5:
+            token += _read_exactly(stream, 1, where)
+        token = token.rstrip(b" ")
+        if token in _FLOATS:
+            dims, width = _FLOATS[token]
+            shape = tuple(_read_dim(stream, where) for _ in range(dims))
+            num_bytes = int(np.prod(shape, dtype=np.int64)) * width
+        elif token in _COMPRESSED:
+            _read_exactly(stream, 8, where)
+            rows, cols = struct.unpack("<ii", _read_exactly(stream, 8, where))
+            shape = (rows, cols)
+            num_bytes = rows * cols * _COMPRESSED[token]
+            num_bytes += 8 * cols if token == b"CM" else 0
+        else:
+            raise UserError(f"{where}: unknown record type {token!r}")
+    if min(shape) < 0:
+        raise UserError(f"{where}: damaged header, shape {shape}")
+    data = stream.tell()
+    if data + num_bytes > size:
+        raise UserError(
+            f"{where}: the ark is truncated: {size - data} of {num_bytes} bytes of a "
+            f"{'x'.join(map(str, shape))} record are there: write it again"
+        )
+    return _Header(token, shape, begin, data, num_bytes)
+
+
+def _read_dim(stream, where: str) -> int:
+    if _read_exactly(stream, 1, where) != b"\4":
+        raise UserError(f"{where}: damaged header")
+    return struct.unpack("<i", _read_exactly(stream, 4, where))[0]
+
+
+def _decode(stream, header: _Header, where: str) -> np.ndarray:
+    """The whole record as float32 (or int32) array; leaves `stream` behind it."""
+    stream.seek(header.begin)
+    record = _read_exactly(
+        stream, header.data + header.num_bytes - header.begin, where
+    )
+    array = np.asarray(matio.read_kaldi(io.BytesIO(record)))
+    if array.shape != header.shape:
+        raise UserError(f"{where}: shape {array.shape}, header says {header.shape}")
+    return array.astype(np.int32 if header.token == b"\4" else np.float32)
+
+
+@contextlib.contextmanager
+def _opened(rxfile: str, allow_pipes: bool):
+    """Yield (stream at the record, size of the stream, ranges)."""
+    if allow_pipes and rxfile.strip().endswith("|"):
+        data = run_pipe(rxfile)
+        yield io.BytesIO(data), len(data), ()
+        return
+    location = parse_location(rxfile)
+    try:
+        stream = open(location.path, "rb")
+    except FileNotFoundError:
+        raise UserError(f"{location.path}: no such file") from None
+    with stream:
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(location.offset or 0)
+        yield stream, size, location.ranges
+
+
+def read_shape(rxfile: str) -> tuple[int, ...]:
+    """The shape of a record, from its header alone (ranges are not applied)."""
+    with _opened(rxfile, False) as (stream, size, _):
+        return _read_header(stream, rxfile, size).shape
+
+
+def read_matrix(
+    rxfile: str, rows: slice | None = None, allow_pipes: bool = False
+) -> np.ndarray:
+    """Read a matrix `(T, F)` float32; of a plain ark only `rows` are read.
+
+    rxfile: `path`, `path:offset`, or either with `[first:last]` (inclusive).
+    rows: a slice with a start and a stop, counted inside rxfile's own range.
+    Raises UserError if it is missing, truncated, not a matrix, or shorter.
+    """
+    with _opened(rxfile, allow_pipes) as (stream, size, ranges):
+        header = _read_header(stream, rxfile, size)
+        if len(header.shape) != 2:
+            raise UserError(f"{rxfile}: a vector, expected a matrix")
+        first, last = _row_range(header.shape[0], ranges[:1], rows, rxfile)
+        if header.token == b"FM":
+            width = header.shape[1] * 4
+            stream.seek(header.data + first * width)
+            data = _read_exactly(stream, (last - first) * width, rxfile)
+            matrix = np.frombuffer(data, "<f4").reshape(last - first, -1).copy()
+        else:
+            matrix = _decode(stream, header, rxfile)[first:last]
+        return matrix[:, ranges[1]] if len(ranges) > 1 else matrix
+
+
+def _row_range(num_rows, ranges, rows, where: str) -> tuple[int, int]:
+    first, last = 0, num_rows
+    if ranges:
+        first, last = ranges[0].start or 0, ranges[0].stop or num_rows
+    if rows is not None:
+        first, last = first + rows.start, first + rows.stop
+    if not 0 <= first <= last <= num_rows:
+        raise UserError(f"{where}: rows {first} to {last} of {num_rows} asked for")
+    return first, last
+
+
+def read_vector(rxfile: str, allow_pipes: bool = False) -> np.ndarray:
+    """Read a vector `(D,)`, float32 or int32. Raises UserError."""
+    with _opened(rxfile, allow_pipes) as (stream, size, ranges):
+        header = _read_header(stream, rxfile, size)
+        if len(header.shape) != 1:
+            raise UserError(f"{rxfile}: a matrix, expected a vector")
+        vector = _decode(stream, header, rxfile)
+        return vector[ranges[0]] if ranges else vector
+
+
+def read_vectors(scp) -> tuple[list[str], np.ndarray]:
+    """All vectors of an scp: keys, and the matrix `(N, D)` float32.
+
+    Raises UserError that names the key of a bad or ill-sized vector.
+    """
+    keys, vectors = [], []
+    for key, rxfile in read_table(scp, None).items():
+        try:
+            vector = read_vector(rxfile)
+        except UserError as error:
+            raise UserError(f"{scp}: {key}: {error}") from None
+        if vectors and vector.shape != vectors[0].shape:
+            raise UserError(
+                f"{scp}: {key}: dimension {len(vector)}, others have {len(vectors[0])}"
+            )
+        if not np.isfinite(vector).all():
+            raise UserError(f"{scp}: {key}: holds NaN or infinity")
+        keys.append(key)
+        vectors.append(vector)
+    return keys, np.stack(vectors)
+
+
+def read_ark(path):
+    """Iterate over (key, array) of a binary ark, in file order. Raises UserError."""
+    try:
+        stream = open(path, "rb")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    with stream:
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        while key := _read_key(stream, str(path)):
+            where = f"{path}: {key}"
+            yield key, _decode(stream, _read_header(stream, where, size), where)
+
+
+def _read_key(stream, path: str) -> str:
+    key = bytearray()
+    while (char := stream.read(1)) not in (b" ", b""):
+        key += char
+        if len(key) > 4096:
+            raise UserError(f"{path}: no binary Kaldi ark")
+    if char == b"" and key:
+        raise UserError(f"{path}: the ark is truncated after {bytes(key[:40])!r}")
+    try:
+        return key.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: no binary Kaldi ark") from None
+
+
+class ArkWriter:
+    """Write `X.ark` and `X.scp` atomically: neither appears unless all went well.
+
+    with ArkWriter("exp/xvector.ark", "exp/xvector.scp", ndim=1) as writer:
+        writer.write(key, array)
+
+    ndim: 2 for matrices `(T, F)`, 1 for vectors `(D,)`: what differs is refused.
+    compress: write matrices as Kaldi's 8-bit speech-feature format.
+    The scp holds absolute paths. Keys must come sorted bytewise and unique.
+    """
+
+    def __init__(self, ark, scp=None, ndim: int = 2, compress: bool = False):
+        self._ark, self._scp = Path(ark), scp
+        self._ndim = ndim
+        self._method = _SPEECH_FEATURE if compress and ndim == 2 else None
+        self._entries: dict[str, str] = {}
+        self._last = ""
+
+    def __enter__(self) -> "ArkWriter":
+        self._context = atomic_write(self._ark, "wb")
+        self._stream = self._context.__enter__()
+        return self
+
+    def write(self, key: str, array: np.ndarray) -> None:
+        """Append one record. Raises UserError for what Kaldi could not read back."""
+        where = f"{self._ark}: {key}"
+        if not key or re.search(r"\s", key):
+            raise UserError(f"{where}: a key is not empty and holds no blank")
+        if key <= self._last:
+            raise UserError(f"{where}: not after '{self._last}': keys must be sorted")
+        array = np.asarray(array)
+        if array.ndim != self._ndim or array.size == 0:
+            raise UserError(f"{where}: shape {array.shape}, not {self._ndim}-D")
+        if not np.isfinite(array).all():
+            raise UserError(f"{where}: holds NaN or infinity")
+        self._stream.write(f"{key} ".encode())
+        self._entries[key] = f"{self._ark.resolve()}:{self._stream.tell()}"
+        record = io.BytesIO()
+        matio.write_array(
+            record, np.ascontiguousarray(array, np.float32), "<", self._method
+        )
+        self._stream.write(record.getvalue())
+        self._last = key
+
+    def __exit__(self, *error) -> None:
+        self._context.__exit__(*error)
+        if error[0] is None and self._scp is not None:
+            write_table(self._scp, self._entries)

@@ -1,0 +1,25 @@
+"""Fixtures that all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def absent(reason: str) -> None:
+    """Skip with a printed reason, or fail where everything must be at hand."""
+    if os.environ.get("CHRONOVOX_REQUIRE_ALL") == "1":
+        pytest.fail(f"CHRONOVOX_REQUIRE_ALL=1, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real test data beside the project."""
+    default = ROOT.parent / "shared" / "data"
+    path = Path(os.environ.get("CHRONOVOX_TEST_DATA", default))
+    if not path.is_dir():
+        absent(f"no test data at {path} (set CHRONOVOX_TEST_DATA)")
+    return path
