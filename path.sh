@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The environment of every stage script; sourced by run.sh and by steps/*.sh.
 #
 # Makes .venv from requirements.lock where it is missing. To use an interpreter

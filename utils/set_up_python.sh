@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Put the project's python3 first in PATH; sourced by path.sh.
 #
 # With CHRONOVOX_PYTHON=/path/to/python that interpreter is used as it is.

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Make every recording 16 kHz mono: what is so already is used where it lies.
+
+usage: local/convert_audio.py RECORDINGS AUDIO_DIR CONVERTED
+e.g.:  local/convert_audio.py data/local/recordings.1 data/audio data/local/audio.1
+
+Other recordings are written once as FLAC under AUDIO_DIR: channels averaged, the
+rate brought down to 16 kHz. CONVERTED gets lines `utterance path num_samples`;
+CONVERTED.dropped names what cannot be used and why (unreadable, no samples, or
+recorded below 16 kHz: bandwidth that is not there cannot be made up).
+"""
+
+from math import gcd
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from scipy.signal import resample_poly
+
+from chronovox import cli, datadir, files
+
+SAMPLING_RATE = 16000
+
+
+def get_parser():
+    parser = cli.parser(__doc__)
+    parser.add_argument("recordings", help="lines `utt spk session path`, tabs between")
+    parser.add_argument("audio_dir", help="where converted files go")
+    parser.add_argument("converted", help="table to write")
+    return parser
+
+
+def to_16k_mono(samples: np.ndarray, rate: int) -> np.ndarray:
+    """(N, channels) at `rate` Hz -> (M,) at 16 kHz."""
+    mono = samples.mean(axis=1)
+    common = gcd(rate, SAMPLING_RATE)
+    return resample_poly(mono, SAMPLING_RATE // common, rate // common)
+
+
+def convert(path: str, target: Path) -> tuple[str, int]:
+    """Return (path to use, number of samples). Raises UserError."""
+    try:
+        with soundfile.SoundFile(path) as audio:
+            rate, channels, kind = audio.samplerate, audio.channels, audio.format
+            if rate < SAMPLING_RATE:
+                raise cli.UserError(f"recorded at {rate} Hz, below {SAMPLING_RATE}")
+            lossless = kind in ("WAV", "FLAC")
+            if rate == SAMPLING_RATE and channels == 1 and lossless:
+                return path, audio.frames
+            samples = audio.read(always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise cli.UserError(f"unreadable: {error.error_string}") from None
+    if len(samples) == 0:
+        raise cli.UserError("no samples")
+    mono = np.clip(to_16k_mono(samples, rate), -1.0, 1.0)
+    with files.atomic_write(target, "wb") as stream:
+        soundfile.write(stream, mono, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
+    return str(target), len(mono)
+
+
+def main(argv=None) -> int:
+    args = get_parser().parse_args(argv)
+    audio_dir = Path(args.audio_dir).resolve()
+    lines, dropped = [], []
+    for line in datadir.read_lines(args.recordings):
+        utt, spk, session, path = line.split("\t")
+        try:
+            used, length = convert(path, audio_dir / spk / session / f"{utt}.flac")
+            lines.append(f"{utt}\t{used}\t{length}")
+        except cli.UserError as error:
+            dropped.append(f"{path}\t{error}")
+    files.write_lines(args.converted, lines)
+    files.write_lines(f"{args.converted}.dropped", dropped)
+    cli.log.info(
+        "%d in, %d out, %d dropped", len(lines) + len(dropped), len(lines), len(dropped)
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

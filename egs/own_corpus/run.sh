@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Speaker verification on recordings of your own: any tree
+# <corpus>/<speaker>/<session>/<utterance>.{wav,flac,ogg,mp3,opus}.
+# Only stage 0 differs from the default recipe: local/prepare_data.sh.
+
+set -euo pipefail
+
+help_message="Usage: ./run.sh --corpus DIR [--corpus DIR2 ...] [options]
+  e.g.: ./run.sh --corpus ~/recordings --speakers speakers.tsv --test-speakers 20
+
+Options (default):
+  --corpus DIR            a tree <speaker>/<session>/<utterance>; repeat for more
+  --speakers FILE         tab-separated, with a header: speaker, gender, nationality
+  --test-speakers WHICH   a number, or names joined by commas (a fifth of those
+                          with two or more sessions)
+  --dev-speakers WHICH    likewise, for the training log (a fifth of the others)
+Every option of the project's run.sh (../../run.sh --help) may follow; the default
+of --seeds is '1 2 3' here, and of --trials 'random'."
+
+corpora=()
+prepare=()
+rest=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --corpus | --speakers | --test-speakers | --dev-speakers)
+      if [ $# -lt 2 ]; then
+        printf 'run.sh: %s needs a value\n%s\n' "$1" "$help_message" >&2
+        exit 2
+      fi
+      if [ "$1" = --corpus ]; then corpora+=("$2"); else prepare+=("$1" "$2"); fi
+      shift 2 ;;
+    --help) echo "$help_message"; exit 0 ;;
+    *) rest+=("$1"); shift ;;
+  esac
+done
+
+# Paths may hold blanks, so they travel in files: one word a line.
+if [ ${#corpora[@]} -gt 0 ]; then
+  mkdir -p data/local
+  printf '%s\n' "${corpora[@]}" > data/local/corpora
+  printf '%s\n' ${prepare[@]+"${prepare[@]}"} > data/local/options
+fi
+
+exec ../../run.sh --seeds "1 2 3" --trials random \
+  --model-config conf/xvector_aam.yaml ${rest[@]+"${rest[@]}"}

@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# chronovox: speaker verification over time. This is the default recipe, and the
+# table of contents of the project: every stage below reads and writes Kaldi files
+# that can be looked at (steps/show_ark.py), replaced, or made again by itself.
+#
+# The corpus is swapped by standing elsewhere: `cd egs/own_corpus && ./run.sh`.
+# A recipe directory holds local/ conf/ path.sh cmd.sh and links to steps/ utils/.
+
+set -euo pipefail
+
+stages="0 corpus and data directories
+1 ages of utterances from faces
+2 trial lists
+3 features and voice activity
+4 training
+5 embeddings
+6 scores and metrics
+7 report"
+
+help_message="Usage: ./run.sh [options]
+  e.g.: ./run.sh
+        ./run.sh --stage 6
+        ./run.sh --prepare-opts '--size small' --seeds '1 2 3' --nj 8
+        ./run.sh --model exp/xvector_s1 --trials hard
+
+Options (default):
+  --stage N               first stage to run (0)
+  --stop-stage N          last stage to run (7)
+  --list-stages           print the stages and exit
+  --nj N                  jobs of a stage (the number of processors)
+  --prepare-opts WORDS    options for local/prepare_data.sh, split at blanks ('')
+  --trials NAMES          trial lists, of conf/trials/NAME.yaml ('random hard');
+                          on development data the first of them
+  --trials-seed N         seed of the trial lists (1)
+  --model-config FILE     what to train (conf/xvector_aam.yaml)
+  --seeds NUMBERS         seeds of training: one model each ('1')
+  --model DIR             take this trained model through stages 5 to 7 instead
+  --device NAME           auto, cpu or cuda, for training (auto)
+  --allow-pipes BOOL      run the commands that wav.scp holds (false)
+  --max-fail-ratio X      share of utterances that may be dropped (0.05)
+
+Stages:
+$stages"
+
+stage=0
+stop_stage=7
+nj=$(nproc)
+prepare_opts=
+trials="random hard"
+trials_seed=1
+model_config=conf/xvector_aam.yaml
+seeds=1
+model=
+device=auto
+allow_pipes=false
+max_fail_ratio=0.05
+
+if [ "${1:-}" = --list-stages ]; then
+  echo "$stages"
+  exit 0
+fi
+. utils/parse_options.sh
+if [ $# -ne 0 ]; then
+  printf 'run.sh: unexpected argument: %s\n%s\n' "$1" "$help_message" >&2
+  exit 2
+fi
+
+. ./path.sh
+. ./cmd.sh
+
+# One run at a time in a directory; what a killed run left working is waited for.
+mkdir -p exp
+exec 9> exp/.run.lock
+if ! flock --nonblock 9; then
+  echo "run.sh: another run works in $PWD: waiting for it to end" >&2
+  flock 9
+fi
+
+if [ -n "$model" ]; then
+  [ -f "$model/final.pt" ] || { echo "run.sh: no $model/final.pt" >&2; exit 1; }
+  models=("$model")
+  if [ "$stage" -lt 5 ]; then stage=5; fi
+else
+  models=()
+  for seed in $seeds; do
+    models+=("exp/$(basename "$model_config" .yaml)_s$seed")
+  done
+fi
+
+begin() {
+  [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
+  echo "run.sh: stage $(echo "$stages" | grep "^$1 ")"
+}
+
+if begin 0; then
+  # shellcheck disable=SC2086  # prepare_opts is split at blanks
+  local/prepare_data.sh --nj "$nj" --cmd "$train_cmd" $prepare_opts data
+  for set in train dev test; do
+    utils/validate_data_dir.py --no-feats --no-text data/$set
+  done
+  utils/check_speakers.py data/train data/dev data/test
+fi
+
+if begin 1; then
+  echo "run.sh: nothing to do yet: no ages are estimated"
+fi
+
+if begin 2; then
+  for name in $trials; do
+    steps/select_trials.py --rules "conf/trials/$name.yaml" --seed "$trials_seed" \
+      data/test "data/test/trials/$name"
+  done
+  name=${trials%% *}
+  steps/select_trials.py --rules "conf/trials/$name.yaml" --seed "$trials_seed" \
+    data/dev "data/dev/trials/$name"
+fi
+
+if begin 3; then
+  for set in train dev test; do
+    steps/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --compress false \
+      --allow-pipes "$allow_pipes" --max-fail-ratio "$max_fail_ratio" \
+      data/$set exp/make_fbank fbank
+    steps/compute_vad.sh --nj "$nj" --cmd "$train_cmd" --source wav \
+      --allow-pipes "$allow_pipes" --max-fail-ratio "$max_fail_ratio" \
+      data/$set exp/make_vad fbank
+  done
+fi
+
+if begin 4; then
+  for seed in $seeds; do
+    $cuda_cmd "exp/$(basename "$model_config" .yaml)_s$seed/log/train.log" \
+      steps/train_embedding.py --device "$device" --seed "$seed" \
+      --dev-trials "data/dev/trials/${trials%% *}" \
+      "$model_config" data/train data/dev \
+      "exp/$(basename "$model_config" .yaml)_s$seed"
+  done
+fi
+
+if begin 5; then
+  for set in train test; do
+    for m in "${models[@]}"; do
+      steps/extract_embeddings.sh --nj "$nj" --cmd "$train_cmd" \
+        --max-fail-ratio "$max_fail_ratio" "$m" data/$set "$m/embeddings_$set"
+    done
+    # Untrained references: what do plain statistics and the channel alone give?
+    for kind in floor channel; do
+      steps/extract_statistics.sh --nj "$nj" --cmd "$train_cmd" --kind $kind \
+        --allow-pipes "$allow_pipes" --max-fail-ratio "$max_fail_ratio" \
+        data/$set exp/$kind/embeddings_$set
+    done
+  done
+fi
+
+if begin 6; then
+  for name in $trials; do
+    list=data/test/trials/$name
+    for m in "${models[@]}" exp/floor exp/channel; do
+      for backend in cosine cosine_mean; do
+        steps/score_trials.py --backend $backend --model "$m" \
+          --mean-embeddings "$m/embeddings_train" \
+          data/test "$list" "$m/embeddings_test" "$m/scores_test/$name.$backend"
+      done
+    done
+    for backend in cosine cosine_mean; do
+      steps/compute_metrics.py data/test "$list" \
+        "${models[@]/%//scores_test/$name.$backend}" exp/results
+    done
+    for m in exp/floor exp/channel; do
+      steps/compute_metrics.py --best-of true data/test "$list" \
+        "$m/scores_test/$name.cosine" "$m/scores_test/$name.cosine_mean" exp/results
+    done
+  done
+fi
+
+if begin 7; then
+  steps/print_results.py exp/results
+fi

@@ -1,0 +1,114 @@
+"""Lhotse manifests beside a data directory, and the Kaldi tables exported from them.
+
+One recording and one supervision per utterance. A supervision's `speaker` and
+`gender` (m or f) are lhotse's own; `session`, `nationality` and `date` (ISO date
+or day number) are custom fields. Ages have no place here before they are
+estimated.
+"""
+
+import gzip
+import io
+import json
+from pathlib import Path
+
+from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
+from lhotse.audio import AudioSource
+
+from chronovox import datadir
+from chronovox.cli import UserError, log
+from chronovox.files import atomic_write
+
+
+def utterance(
+    utt: str, path: str, num_samples: int, sampling_rate: int, spk: str, session: str,
+    gender: str | None = None, nationality: str | None = None, date: str | None = None,
+) -> tuple[Recording, SupervisionSegment]:  # fmt: skip
+    """The manifest entries of an utterance that is a whole mono file."""
+    duration = num_samples / sampling_rate
+    recording = Recording(
+        id=utt,
+        sources=[AudioSource(type="file", channels=[0], source=path)],
+        sampling_rate=sampling_rate,
+        num_samples=num_samples,
+        duration=duration,
+    )
+    custom = {"session": session, "nationality": nationality, "date": date}
+    supervision = SupervisionSegment(
+        id=utt, recording_id=utt, start=0.0, duration=duration, speaker=spk,
+        gender=gender,
+        custom={key: value for key, value in custom.items() if value is not None},
+    )  # fmt: skip
+    return recording, supervision
+
+
+def _write_jsonl_gz(path: Path, items) -> None:
+    """Write JSON lines, compressed; the same items give the same bytes."""
+    with (
+        atomic_write(path, "wb") as stream,
+        gzip.GzipFile(filename="", fileobj=stream, mode="wb", mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
+    ):
+        for item in items:
+            text.write(json.dumps(item, ensure_ascii=False) + "\n")
+
+
+def write_data_dir(data_dir, entries) -> None:
+    """Write both manifests, then the Kaldi tables from what was read back.
+
+    entries: what `utterance` returned, in any order. spk2gender, spk2nationality
+    and session2date are written only if all speakers (sessions) have the value.
+    """
+    data_dir = Path(data_dir)
+    entries = sorted(entries, key=lambda entry: entry[0].id)
+    _write_jsonl_gz(
+        data_dir / "recordings.jsonl.gz", (recording.to_dict() for recording, _ in entries)
+    )
+    _write_jsonl_gz(
+        data_dir / "supervisions.jsonl.gz", (segment.to_dict() for _, segment in entries)
+    )
+    export_kaldi(data_dir)
+
+
+def export_kaldi(data_dir) -> None:
+    """Write the Kaldi tables of `data_dir` from the manifests in it."""
+    data_dir = Path(data_dir)
+    recordings = RecordingSet.from_file(data_dir / "recordings.jsonl.gz")
+    supervisions = SupervisionSet.from_file(data_dir / "supervisions.jsonl.gz")
+    wav = {item.id: item.sources[0].source for item in recordings}
+    segments = {item.id: item for item in supervisions}
+    if wav.keys() != segments.keys():
+        raise UserError(f"{data_dir}: recordings and supervisions differ")
+    utt2spk = {utt: segment.speaker for utt, segment in segments.items()}
+    datadir.write_table(data_dir / "wav.scp", wav)
+    datadir.write_table(data_dir / "utt2spk", utt2spk)
+    datadir.write_spk2utt(data_dir / "spk2utt", utt2spk)
+    datadir.write_table(
+        data_dir / "utt2dur", {utt: f"{s.duration:.3f}" for utt, s in segments.items()}
+    )
+    datadir.write_table(
+        data_dir / "utt2session", {u: s.custom["session"] for u, s in segments.items()}
+    )
+    _write_if_complete(
+        data_dir / "spk2gender", {s.speaker: s.gender for s in segments.values()}
+    )
+    _write_if_complete(
+        data_dir / "spk2nationality",
+        {s.speaker: s.custom.get("nationality") for s in segments.values()},
+    )
+    _write_if_complete(
+        data_dir / "session2date",
+        {
+            f"{s.speaker} {s.custom['session']}": s.custom.get("date")
+            for s in segments.values()
+        },
+    )
+
+
+def _write_if_complete(path: Path, table: dict[str, str | None]) -> None:
+    """Write a table, or remove an old one and say so where values are missing."""
+    missing = [key for key, value in table.items() if value is None]
+    if missing:
+        path.unlink(missing_ok=True)
+        log.info("no %s: not known for %d of %d", path, len(missing), len(table))
+    else:
+        datadir.write_table(path, table)
