@@ -5,20 +5,31 @@ keys unique. `utt2spk` and `utt2session` are the only truth about speakers and
 sessions: no code parses a key.
 """
 
+import math
 import re
 from pathlib import Path
 
 from chronovox.cli import UserError
 from chronovox.files import atomic_write
 
-# Tables keyed by utterance and by speaker that travel with a data directory.
+# Tables that travel with a data directory, by what a line's key names.
 UTT_TABLES = (
     "utt2spk", "utt2session", "utt2dur", "utt2num_frames", "utt2uniq", "utt2lang",
     "text", "feats.scp", "vad.scp", "segments",
     "utt2age", "utt2age_std", "utt2num_faces",
 )  # fmt: skip
-SPK_TABLES = ("spk2utt", "spk2gender", "spk2nationality", "session2date")
-REQUIRED = ("wav.scp", "utt2spk", "spk2utt", "utt2session")
+SPK_TABLES = ("spk2utt", "spk2gender", "spk2nationality", "session2date", "cmvn.scp")
+RECO_TABLES = ("wav.scp", "reco2dur")
+FACE_TABLES = ("faces/face.scp", "faces/face2utt")
+_FIELDS = {
+    "segments": 4, "session2date": 3, "text": None, "wav.scp": None, "spk2utt": None,
+    "feats.scp": None, "vad.scp": None, "cmvn.scp": None, "faces/face.scp": None,
+}  # fmt: skip
+
+
+def layout(name: str) -> tuple[int | None, int]:
+    """The fields of a line of table `name` (None: two or more), and of its key."""
+    return _FIELDS.get(name, 2), 2 if name == "session2date" else 1
 
 
 def read_lines(path) -> list[str]:
@@ -55,36 +66,65 @@ def read_rows(path, num_fields: int) -> list[list[str]]:
     return rows
 
 
-def read_table(path, num_fields: int | None = 2) -> dict[str, str]:
+def read_table(path, num_fields: int | None = 2, num_keys: int = 1) -> dict[str, str]:
     """A table `<key> <value>` sorted by key; the value is the rest of the line.
 
     `num_fields` is the exact number of fields of a line, or None for two or
-    more (wav.scp, spk2utt). Raises UserError naming file and line for a wrong
-    number of fields, a duplicate key, or a key out of bytewise order.
+    more (wav.scp, spk2utt); `num_keys` of them are the key, joined by a blank
+    (session2date: 2). Raises UserError naming file and line for a wrong number
+    of fields, a duplicate key, or a key out of bytewise order.
     """
+    table, problems = scan_table(path, num_fields, num_keys)
+    if problems:
+        raise UserError(problems[0])
+    return table
+
+
+def scan_table(
+    path, num_fields: int | None = 2, num_keys: int = 1
+) -> tuple[dict[str, str], list[str]]:
+    """The good lines of a table, and what is wrong with the others, line by line."""
     table: dict[str, str] = {}
+    problems = []
     last = ""
     for number, line in enumerate(read_lines(path), 1):
-        key, _, value = line.partition(" ")
-        value = value.strip()
-        fields = 1 + len(value.split())
-        if not key or "\t" in key or fields < 2:
-            raise UserError(f"{path}:{number}: expected '<key> <value>': '{line}'")
-        if num_fields is not None and fields != num_fields:
-            raise UserError(
-                f"{path}:{number}: expected {num_fields} fields, found {fields}: "
-                f"'{line}'"
-            )
+        where = f"{path}:{number}"
+        try:
+            key, value = parse_line(line, where, num_fields, num_keys)
+        except UserError as error:
+            problems.append(str(error))
+            continue
         if key in table:
-            raise UserError(f"{path}:{number}: duplicate key '{key}'")
-        if key < last:
-            raise UserError(
-                f"{path}:{number}: key '{key}' is out of order after '{last}': "
+            problems.append(f"{where}: duplicate key '{key}'")
+        elif key < last:
+            problems.append(
+                f"{where}: key '{key}' is out of order after '{last}': "
                 "sort with LC_ALL=C, or run utils/fix_data_dir.py"
             )
-        table[key] = value
+        table.setdefault(key, value)
         last = key
-    return table
+    return table, problems
+
+
+def parse_line(
+    line: str, where: str, num_fields: int | None = 2, num_keys: int = 1
+) -> tuple[str, str]:
+    """The key and the value of one line of a table. Raises UserError."""
+    if line.endswith("\r"):
+        raise UserError(f"{where}: ends as on Windows: run utils/fix_data_dir.py")
+    key, _, value = line.partition(" ")
+    value = value.strip()
+    fields = 1 + len(value.split())
+    if not key or "\t" in key or fields < 1 + num_keys:
+        raise UserError(f"{where}: expected '<key> <value>': '{line}'")
+    if num_fields is not None and fields != num_fields:
+        raise UserError(
+            f"{where}: expected {num_fields} fields, found {fields}: '{line}'"
+        )
+    if num_keys == 2:
+        second, value = value.split(None, 1)
+        key = f"{key} {second}"
+    return key, value
 
 
 def write_table(path, table: dict) -> None:
@@ -105,6 +145,8 @@ def parse_float(text: str, where: str) -> float:
     """A finite number; `where` names it in the error."""
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
         raise UserError(f"{where}: '{text}' is not a number")
+    if math.isinf(float(text)):
+        raise UserError(f"{where}: '{text}' is not a finite number")
     return float(text)
 
 
@@ -113,12 +155,17 @@ def read_segments(path) -> dict[str, tuple[str, float, float]]:
     segments = {}
     for utt, value in read_table(path, 4).items():
         reco, start, end = value.split()
-        start_s = parse_float(start, f"{path}: {utt}")
-        end_s = parse_float(end, f"{path}: {utt}")
-        if not 0.0 <= start_s < end_s:
-            raise UserError(f"{path}: {utt}: start {start} s, end {end} s")
+        start_s, end_s = parse_times(start, end, f"{path}: {utt}")
         segments[utt] = (reco, start_s, end_s)
     return segments
+
+
+def parse_times(start: str, end: str, where: str) -> tuple[float, float]:
+    """Start and end of a segment in s. Raises UserError."""
+    start_s, end_s = parse_float(start, where), parse_float(end, where)
+    if not 0.0 <= start_s < end_s:
+        raise UserError(f"{where}: start {start} s, end {end} s")
+    return start_s, end_s
 
 
 def read_session2date(path) -> dict[tuple[str, str], str]:

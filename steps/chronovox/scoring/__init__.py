@@ -1,0 +1,6 @@
+"""Scoring of trials, and the score files."""
+
+from chronovox.scoring.cosine import cosine_scores
+from chronovox.scoring.files import name_below, read_info, read_scores, write_scores
+
+__all__ = ["cosine_scores", "name_below", "read_info", "read_scores", "write_scores"]

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Compute EER and minimum detection costs, and put them into the table of results.
+
+Usage: steps/compute_metrics.py [options] DATA TRIALS SCORES [SCORES ...] RESULTS_DIR
+  e.g.: steps/compute_metrics.py data/test data/test/trials/hard \\
+            exp/xvector_s1/scores_test/hard.cosine \\
+            exp/xvector_s2/scores_test/hard.cosine exp/results
+
+Every trial must have one score, and every score one trial. Writes or replaces
+one row for each score file in RESULTS_DIR/results.tsv and results.json, and one
+more row with the mean over the seeds where score files of one configuration and
+several seeds are given.
+
+  eer, eer_lo, eer_hi  in percent, interpolated on the ROC, with a 95 % interval
+                       over speakers drawn with replacement (the same draws for
+                       all score files, so that rows can be compared)
+  eer_kaldi            in percent, by the step rule of Kaldi's compute-eer
+  mindcf_P             at target prior P, both costs 1, normalised
+  n_spk                speakers with an enrolment
+  config               fingerprint of the model's settings, `-` if untrained
+
+With --best-of true only the score file of lowest EER gets a row, marked best-of.
+That is for untrained reference systems: to choose on the list itself makes the
+reference stronger, never the system that is compared with it.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from chronovox import cli, runinfo
+from chronovox.cli import UserError, log
+from chronovox.datadir import read_table
+from chronovox.evaluation import bootstrap, measure, results
+from chronovox.evaluation.metrics import SortedTrials
+from chronovox.scoring import name_below, read_info, read_scores
+from chronovox.trials import read_trials
+
+
+def get_parser():
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "--best-of", type=cli.boolean, default=False, help="default false"
+    )
+    parser.add_argument(
+        "--draws", type=cli.positive_int, default=1000, help="of speakers; default 1000"
+    )
+    parser.add_argument("data")
+    parser.add_argument("trials")
+    parser.add_argument("scores", nargs="+")
+    parser.add_argument("results_dir")
+    return parser
+
+
+def describe_list(data: Path, trials, speakers) -> dict:
+    """The columns that all score files of a list share."""
+    corpus = data / "corpus.json"
+    return {
+        "data": name_below("data", data),
+        "trials": Path(trials.path).name,
+        "n_target": int(trials.is_target.sum()),
+        "n_nontarget": int((~trials.is_target).sum()),
+        "n_spk": len(np.unique(speakers.enrol)),
+        "commit": runinfo.commit(),
+        "command": runinfo.command(),
+        "corpus": json.loads(corpus.read_text("utf-8")) if corpus.exists() else None,
+    }
+
+
+def with_interval(row: dict, draws: np.ndarray) -> dict:
+    """Add `eer_lo` and `eer_hi` from the EER of every draw."""
+    bounds = bootstrap.interval(draws)
+    low, high = bounds if bounds else (None, None)
+    return {
+        **row,
+        "eer_lo": low,
+        "eer_hi": high,
+        "draws": int(np.isfinite(draws).sum()),
+    }
+
+
+def mean_rows(rows: list[dict], draws: list[np.ndarray]) -> list[dict]:
+    """For each configuration with several seeds, a row of means over them."""
+    groups: dict[tuple, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row["config"] != "-" and row["seed"] is not None:
+            groups.setdefault((row["config"], row["backend"]), []).append(number)
+    means = []
+    for numbers in groups.values():
+        numbers.sort(key=lambda number: rows[number]["seed"])
+        group = [rows[number] for number in numbers]
+        seeds = [row["seed"] for row in group]
+        if len(seeds) == 1:
+            continue
+        if len(set(seeds)) < len(seeds):
+            raise UserError(
+                f"{', '.join(row['model'] for row in group)}: one configuration with "
+                "one seed twice: give them in separate calls"
+            )
+        stems = sorted({row["model"].removesuffix(f"_s{row['seed']}") for row in group})
+        mean = {
+            **group[0],
+            "model": "+".join(stems),
+            "seed": f"mean({','.join(map(str, seeds))})",
+            "marks": sorted({mark for row in group for mark in row["marks"]}),
+            "embeddings_sha256": [row["embeddings_sha256"] for row in group],
+        }
+        for name in measured(mean):
+            mean[name] = float(np.mean([row[name] for row in group]))
+        means.append(
+            with_interval(mean, np.mean([draws[number] for number in numbers], axis=0))
+        )
+    return means
+
+
+def measured(row: dict) -> list[str]:
+    """The names of the columns that hold a rate or a cost."""
+    names = ("eer", "eer_kaldi")
+    return [name for name in row if name in names or name.startswith("mindcf_")]
+
+
+def main(argv=None) -> int:
+    args = get_parser().parse_args(argv)
+    trials = read_trials(args.trials)
+    utt2spk = Path(args.data) / "utt2spk"
+    speakers = trials.speakers(read_table(utt2spk), utt2spk)
+    counts = bootstrap.draw_speakers(len(speakers.names), args.draws)
+    common = describe_list(Path(args.data), trials, speakers)
+
+    rows, draws = [], []
+    for path in args.scores:
+        info = read_info(path, trials)
+        scores = read_scores(path, trials)
+        try:
+            ordered = SortedTrials(scores, trials.is_target)
+        except UserError as error:
+            raise UserError(f"{trials.path}: {error}") from None
+        draws.append(bootstrap.eer_of_draws(ordered, speakers, counts))
+        rows.append(with_interval({**common, **info, **measure(ordered)}, draws[-1]))
+    lost = int(np.isnan(draws[0]).sum())
+    if lost:
+        log.warning(
+            "%s: %d of %d draws of speakers hold trials of one kind only: the interval "
+            "rests on the others", trials.path, lost, args.draws,
+        )  # fmt: skip
+    keys = [results.key_of(row) for row in rows]
+    if len(set(keys)) < len(keys):
+        raise UserError(f"{args.trials}: two of the score files are of the same system")
+
+    if args.best_of:
+        best = min(rows, key=lambda row: row["eer"])
+        out = [{**best, "marks": [*best["marks"], "best-of"]}]
+    else:
+        out = rows + mean_rows(rows, draws)
+    results.update(args.results_dir, out, replaced=keys)
+    log.info(
+        "%d score files in, %d rows out to %s/results.tsv",
+        len(rows), len(out), args.results_dir,
+    )  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

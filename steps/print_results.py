@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Print the table of results for a person to read.
+
+Usage: steps/print_results.py RESULTS_DIR
+  e.g.: steps/print_results.py exp/results
+
+One block for each trial list: the networks first, the untrained reference systems
+under them. EER in percent with its 95 % interval over speakers; the EER of Kaldi's
+step rule; minimum detection costs at target priors 0.01, 0.05 and 0.001.
+"""
+
+from itertools import groupby
+
+from chronovox import cli
+from chronovox.evaluation import results
+
+HEADER = ("", "backend", "seed", "EER", "[95 %]", "Kaldi", "DCF.01", ".05", ".001")
+
+
+def get_parser():
+    parser = cli.parser(__doc__)
+    parser.add_argument("results_dir")
+    return parser
+
+
+def cells(row: dict) -> tuple[str, ...]:
+    """A row as text: model, back end, seed, rates; a star for a marked row."""
+    eer, low, high, kaldi = (
+        "-" if row[name] is None else f"{100 * row[name]:.2f}"
+        for name in ("eer", "eer_lo", "eer_hi", "eer_kaldi")
+    )
+    costs = (f"{row[f'mindcf_{p}']:.3f}" for p in ("0.01", "0.05", "0.001"))
+    name = row["model"] + (" (untrained)" if row["config"] == "-" else "")
+    name += " *" if warnings_of(row) else ""
+    return (
+        name, row["backend"], results.cell(row, "seed"),
+        eer, f"[{low}, {high}]", kaldi, *costs,
+    )  # fmt: skip
+
+
+def warnings_of(row: dict) -> set[str]:
+    """The marks that a reader must know of; best-of only strengthens a reference."""
+    return set(row["marks"]) - {"best-of"}
+
+
+def block(rows: list[dict]) -> list[str]:
+    """The lines of one trial list."""
+    rows = sorted(rows, key=lambda row: row["config"] == "-")
+    first = rows[0]
+    table = [HEADER, *map(cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        f"{first['data']}, trials {first['trials']}: {first['n_target']} targets, "
+        f"{first['n_nontarget']} non-targets, {first['n_spk']} enrolment speakers"
+    ]
+    for row in table:
+        words = [
+            word.ljust(width) if column < 3 else word.rjust(width)
+            for column, (word, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(("  " + " ".join(words)).rstrip())
+    return lines
+
+
+def main(argv=None) -> int:
+    args = get_parser().parse_args(argv)
+    rows = results.read(args.results_dir)
+
+    def of_list(row):
+        return row["data"], row["trials"], row["trials_sha256"]
+
+    for _, group in groupby(sorted(rows, key=of_list), key=of_list):
+        print("\n".join(block(list(group))) + "\n")
+    print(
+        "EER in %, [95 % interval over speakers]; then minDCF at three target priors."
+    )
+    warnings = sorted(set().union(*map(warnings_of, rows)))
+    if warnings:
+        print(f"* marked: {', '.join(warnings)} (`marks` in results.tsv)")
+    if any((row["corpus"] or {}).get("name") == "talkers" for row in rows):
+        print(
+            "talkers is synthetic speech made to test methods: no number from it is a "
+            "claim\nabout real voices."
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

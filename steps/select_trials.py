@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Select the trials of a list by the rules of a YAML file.
+
+Usage: steps/select_trials.py --rules conf/trials/NAME.yaml [--seed N] DATA TRIALS
+  e.g.: steps/select_trials.py --rules conf/trials/hard.yaml data/test \\
+            data/test/trials/hard
+
+Reads utt2spk and, where the rules need them, utt2session, spk2gender and
+spk2nationality. Every utterance is an enrolment once. Its partners are drawn
+uniformly from those that the rules allow; the draw depends on the seed and the
+utterance alone. No utterance is compared with itself, and no pair occurs twice,
+in either order. Non-targets match the targets found in number.
+
+Writes
+  TRIALS            <enrol> <test> target|nontarget
+  TRIALS.stats      numbers of enrolment speakers, trials, targets, non-targets
+  TRIALS.shortages  enrolments that got fewer trials than the rules ask for, why
+"""
+
+import re
+from pathlib import Path
+
+from chronovox import cli, config
+from chronovox.cli import UserError, log
+from chronovox.datadir import read_table
+from chronovox.files import write_lines
+from chronovox.trials import write_trials
+from chronovox.trials.pool import read_pool
+from chronovox.trials.rules import Rules
+from chronovox.trials.selection import select
+
+MIN_SPEAKERS = 30
+MIN_TARGETS = 500
+
+
+def get_parser():
+    parser = cli.parser(__doc__)
+    parser.add_argument("--rules", required=True, help="conf/trials/NAME.yaml")
+    parser.add_argument("--seed", type=int, default=1, help="default: 1")
+    parser.add_argument("data")
+    parser.add_argument("trials")
+    return parser
+
+
+def main(argv=None) -> int:
+    args = get_parser().parse_args(argv)
+    path = Path(args.trials)
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", path.name):
+        raise UserError(
+            f"{path}: a list is named with letters, digits, '_' and '-' only"
+        )
+    rules = config.load(args.rules, Rules)
+    pool = read_pool(args.data, rules, args.rules)
+    trials, shortages = select(pool, rules, args.seed)
+    num_targets = int(trials.is_target.sum())
+    if num_targets == len(trials):
+        raise UserError(
+            f"{args.data}: no non-target trial obeys {args.rules}: add speakers"
+        )
+
+    utt2spk = read_table(Path(args.data) / "utt2spk")
+    num_spk = len({utt2spk[utt] for utt in trials.enrol})
+    write_trials(path, trials)
+    write_lines(path.with_name(f"{path.name}.shortages"), map(str, shortages))
+    write_lines(
+        path.with_name(f"{path.name}.stats"),
+        [
+            f"spk {num_spk}",
+            f"trials {len(trials)}",
+            f"targets {num_targets}",
+            f"non-targets {len(trials) - num_targets}",
+        ],
+    )
+    log.info(
+        "%s: %d utterances in; %d target and %d non-target trials of %d enrolment "
+        "speakers out; %d shortages, listed with reasons in %s.shortages",
+        path, len(pool.utts), num_targets, len(trials) - num_targets, num_spk,
+        len(shortages), path,
+    )  # fmt: skip
+    if num_spk < MIN_SPEAKERS or num_targets < MIN_TARGETS:
+        log.warning(
+            "%s: too few: %d speakers and %d targets (%d and %d make a list that "
+            "conclusions can rest on)",
+            path, num_spk, num_targets, MIN_SPEAKERS, MIN_TARGETS,
+        )  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

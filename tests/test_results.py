@@ -1,0 +1,307 @@
+"""The table of results: rows, replacement, means of seeds, and the printed form."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import compute_metrics
+import print_results
+from chronovox.cli import UserError
+from chronovox.datadir import write_table
+from chronovox.evaluation import bootstrap, eer, results
+from chronovox.evaluation.metrics import SortedTrials
+from chronovox.scoring import write_scores
+from chronovox.trials import Trials, read_trials, write_trials
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A data directory with 12 speakers and the trial lists `random` and `hard`."""
+    path = tmp_path / "data" / "test"
+    (path / "trials").mkdir(parents=True)
+    utts = [f"s{spk:02d}-{number}" for spk in range(12) for number in range(4)]
+    write_table(path / "utt2spk", {utt: utt[:3] for utt in utts})
+    generator = np.random.default_rng(0)
+    for name in ("random", "hard"):
+        enrol, test, is_target = [], [], []
+        for row, utt in enumerate(utts):
+            enrol += [utt] * 2
+            test.append(utts[row - 1 if row % 4 else row + 3])
+            test.append(utts[(row + 4 * generator.integers(1, 11)) % 48])
+            is_target += [True, False]
+        trials = Trials(enrol, test, np.array(is_target), "")
+        write_trials(path / "trials" / name, trials)
+    return path
+
+
+def make_scores(data: Path, model: str, seed, name="random", backend="cosine",
+                config="c0ffee", quality=2.0, marks=()) -> Path:  # fmt: skip
+    """A score file of a model under exp/, and the .json beside it."""
+    trials = read_trials(data / "trials" / name)
+    generator = np.random.default_rng([len(model), seed or 0, len(backend)])
+    scores = generator.normal(size=len(trials)) + quality * trials.is_target
+    path = data.parents[1] / "exp" / model / "scores_test" / f"{name}.{backend}"
+    info = {"model": model, "seed": seed, "backend": backend, "config": config,
+            "marks": list(marks), "embeddings_sha256": "0"}  # fmt: skip
+    write_scores(path, trials, scores.astype(np.float32), info)
+    return path
+
+
+def compute(data: Path, *scores, options=(), name="random") -> list[dict]:
+    out = data.parents[1] / "exp" / "results"
+    paths = [data, data / "trials" / name, *scores, out]
+    assert compute_metrics.main([*options, *map(str, paths)]) == 0
+    return table(out)
+
+
+def table(results_dir: Path) -> list[dict]:
+    header, *lines = (results_dir / "results.tsv").read_text().splitlines()
+    names = header.split("\t")
+    return [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
+
+
+def test_a_row_holds_what_design_says(data):
+    path = make_scores(data, "net_s1", 1)
+    (data / "corpus.json").write_text('{"name": "talkers", "hash": "abc"}')
+    rows = compute(data, path)
+    columns = """model data trials backend seed n_target n_nontarget n_spk
+        eer eer_lo eer_hi eer_kaldi mindcf_0.01 mindcf_0.05 mindcf_0.001
+        trials_sha256 config commit command marks"""
+    assert list(rows[0]) == columns.split()
+    row = rows[0]
+    assert [row[name] for name in results.KEY] == [
+        "net_s1", "test", "random", "cosine", "1"
+    ]  # fmt: skip
+    assert (row["n_target"], row["n_nontarget"], row["n_spk"]) == ("48", "48", "12")
+    trials = read_trials(data / "trials" / "random")
+    scores = np.loadtxt(path, usecols=2)
+    expected = eer(scores[trials.is_target], scores[~trials.is_target])
+    assert row["eer"] == f"{100 * expected:.3f}"
+    assert float(row["eer_lo"]) < float(row["eer"]) < float(row["eer_hi"])
+    assert len(row["mindcf_0.01"].split(".")[1]) == 4
+    assert (row["config"], row["marks"]) == ("c0ffee", "-")
+    stored = results.read(data.parents[1] / "exp" / "results")[0]
+    assert stored["corpus"] == {"name": "talkers", "hash": "abc"}
+    assert stored["eer"] == pytest.approx(expected)
+
+
+def test_rows_are_replaced_by_key_sorted_and_repeatable(data):
+    first = make_scores(data, "net_s10", 10)
+    second = make_scores(data, "net_s2", 2, config="f00d")
+    out = data.parents[1] / "exp" / "results"
+    compute(data, first)
+    assert len(compute(data, second)) == 2
+    compute(data, make_scores(data, "net_s2", 2, name="hard"), name="hard")
+    before = (out / "results.tsv").read_bytes()
+    assert [(r["model"], r["trials"]) for r in table(out)] == [
+        ("net_s10", "random"), ("net_s2", "hard"), ("net_s2", "random")
+    ]  # fmt: skip
+    compute(data, second)
+    assert (out / "results.tsv").read_bytes() == before
+    old = table(out)[0]["eer"]
+    make_scores(data, "net_s10", 10, quality=0.5)
+    rows = compute(data, first)
+    assert len(rows) == 3 and float(rows[0]["eer"]) > float(old)
+
+
+def test_seeds_of_one_configuration_get_a_mean(data):
+    paths = [make_scores(data, f"net_s{seed}", seed) for seed in (10, 2, 1)]
+    paths[0] = make_scores(data, "net_s10", 10, marks=["speaker-overlap"])
+    other = make_scores(data, "other_s1", 1, config="f00d")
+    rows = compute(data, *paths, other, options=["--draws", "200"])
+    assert [(row["model"], row["seed"]) for row in rows] == [
+        ("net", "mean(1,2,10)"), ("net_s1", "1"), ("net_s10", "10"), ("net_s2", "2"),
+        ("other_s1", "1"),
+    ]  # fmt: skip
+    mean, single = rows[0], rows[1:4]
+    for name in ("eer", "eer_kaldi", "mindcf_0.01", "mindcf_0.001"):
+        expected = np.mean([float(row[name]) for row in single])
+        assert float(mean[name]) == pytest.approx(expected, abs=1e-3)
+    assert mean["marks"] == "speaker-overlap"
+
+    # The interval: per draw of speakers the mean over the seeds.
+    trials = read_trials(data / "trials" / "random")
+    speakers = trials.speakers({k: k[:3] for k in trials.enrol + trials.test}, "")
+    draws = bootstrap.draw_speakers(12, 200)
+    values = [
+        bootstrap.eer_of_draws(
+            SortedTrials(np.loadtxt(path, usecols=2), trials.is_target), speakers, draws
+        )
+        for path in paths
+    ]
+    low, high = bootstrap.interval(np.mean(values, axis=0))
+    assert (mean["eer_lo"], mean["eer_hi"]) == (f"{100 * low:.3f}", f"{100 * high:.3f}")
+
+
+def test_models_named_otherwise_are_joined(data):
+    paths = [make_scores(data, "red", 1), make_scores(data, "blue", 2)]
+    assert compute(data, *paths)[1]["model"] == "blue+red"
+
+
+def test_one_seed_twice_is_refused(data):
+    paths = [make_scores(data, "red", 1), make_scores(data, "blue", 1)]
+    with pytest.raises(UserError, match="red, blue: one configuration with one seed"):
+        compute(data, *paths)
+    with pytest.raises(UserError, match="two of the score files are of the same sys"):
+        compute(data, paths[0], paths[0])
+
+
+def test_best_of_keeps_the_strongest_row_alone(data):
+    make = {"model": "floor", "seed": None, "config": "-"}
+    weak = make_scores(data, **make, quality=0.3)
+    strong = make_scores(data, **make, backend="cosine_mean", quality=3.0)
+    rows = compute(data, weak, strong, options=["--best-of", "true"])
+    assert [(r["backend"], r["seed"], r["marks"]) for r in rows] == [
+        ("cosine_mean", "-", "best-of")
+    ]  # fmt: skip
+    # When the other becomes the best, the row of before goes.
+    make_scores(data, **make, quality=6.0)
+    rows = compute(data, weak, strong, options=["--best-of", "true"])
+    assert [row["backend"] for row in rows] == ["cosine"]
+
+
+def test_two_processes_at_once_lose_nothing(data):
+    paths = [make_scores(data, f"net{n}", n, config=f"c{n}") for n in range(6)]
+    out = data.parents[1] / "exp" / "results"
+    code = """if True:
+        import sys, compute_metrics
+        data, trials, out, *paths = sys.argv[1:]
+        for path in paths:
+            compute_metrics.main(["--draws", "5", data, trials, path, out])
+    """
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, data, data / "trials" / "random", out, *half],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "steps")},
+        )
+        for half in (paths[:3], paths[3:])
+    ]
+    assert [process.wait() for process in running] == [0, 0]
+    assert [row["model"] for row in table(out)] == [f"net{n}" for n in range(6)]
+
+
+def test_scores_of_an_older_list_are_refused(data):
+    path = make_scores(data, "net_s1", 1)
+    listed = data / "trials" / "random"
+    lines = listed.read_text().splitlines(keepends=True)
+    listed.write_text("".join(lines[::-1]))
+    with pytest.raises(UserError) as error:
+        compute(data, path)
+    assert "these scores are of another version of" in str(error.value)
+    assert "score again with steps/score_trials.py" in str(error.value)
+    assert not (data.parents[1] / "exp" / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t[1:], "1 trials have no score, the first is"),
+        (lambda t: [*t, "x y 1"], "1 scores have no trial"),
+        (lambda t: [*t, t[0]], "has a score in line 1 already"),
+        (lambda t: [t[0][: t[0].rindex(" ")] + " nan", *t[1:]], "'nan' is not a num"),
+        (lambda t: [t[0] + " target", *t[1:]], ":1: expected 3 fields, found 4"),
+    ],
+)
+def test_bad_scores_give_no_number(data, change, message):
+    path = make_scores(data, "net_s1", 1)
+    lines = change(path.read_text().splitlines())
+    path.write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(UserError) as error:
+        compute(data, path)
+    assert message in str(error.value)
+    assert not (data.parents[1] / "exp" / "results").exists()
+
+
+@pytest.mark.parametrize("label", ["target", "nontarget"])
+def test_trials_of_one_kind_give_no_number(data, label):
+    listed = data / "trials" / "random"
+    kept = [s for s in listed.read_text().splitlines(True) if s.split()[2] == label]
+    listed.write_text("".join(kept))
+    path = make_scores(data, "net_s1", 1)
+    other = {"target": "non-target", "nontarget": "target"}[label]
+    with pytest.raises(UserError, match=f"random: there is no {other} trial"):
+        compute(data, path)
+
+
+def test_a_missing_or_damaged_description_is_named(data):
+    path = make_scores(data, "net_s1", 1)
+    beside = path.with_name("random.cosine.json")
+    for text, message in (("{", "damaged"), ("[]", "damaged"), ("{}", "damaged")):
+        beside.write_text(text)
+        with pytest.raises(UserError, match=f"random.cosine.json: {message}: score ag"):
+            compute(data, path)
+    beside.unlink()
+    with pytest.raises(UserError, match=r"random.cosine.json: no such file: score ag"):
+        compute(data, path)
+
+
+def test_a_damaged_table_is_not_overwritten(data):
+    path = make_scores(data, "net_s1", 1)
+    compute(data, path)
+    out = data.parents[1] / "exp" / "results"
+    for text in ("{", '{"rows": [{}]}'):
+        (out / "results.json").write_text(text)
+        with pytest.raises(UserError, match="results.json: damaged"):
+            compute(data, path)
+    (out / "results.json").unlink()
+    with pytest.raises(UserError, match="results.json: no such file, but results.tsv"):
+        compute(data, path)
+
+
+def test_blanks_in_a_cell_do_not_break_the_table():
+    row = dict.fromkeys(results.COLUMNS, "a\tb\nc")
+    assert {results.cell(row, name) for name in results.COLUMNS} == {"a b c"}
+
+
+def test_the_printed_table(data, capsys):
+    (data / "corpus.json").write_text('{"name": "talkers"}')
+    for name in ("random", "hard"):
+        paths = [make_scores(data, f"xvector_aam_s{s}", s, name=name,
+                             backend="cosine_mean") for s in (1, 2, 3)]  # fmt: skip
+        compute(data, *paths, name=name)
+        floor = make_scores(data, "floor", None, name=name, config="-", quality=0.5)
+        compute(data, floor, name=name, options=["--best-of", "true"])
+    assert print_results.main([str(data.parents[1] / "exp" / "results")]) == 0
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].startswith("test, trials hard: 48 targets, 48 non-targets, 12 enr")
+    names = [line.split()[0] for line in lines[2:7]]
+    assert names == ["xvector_aam", *(f"xvector_aam_s{s}" for s in (1, 2, 3)), "floor"]
+    assert "mean(1,2,3)" in lines[2] and "(untrained)" in lines[6]
+    assert lines[8].startswith("test, trials random:")
+    assert "talkers is synthetic" in printed and "marked" not in printed
+
+
+def test_marked_rows_carry_a_star(data, capsys):
+    compute(data, make_scores(data, "net_s1", 1, marks=["speaker-overlap"]))
+    print_results.main([str(data.parents[1] / "exp" / "results")])
+    printed = capsys.readouterr().out
+    assert "net_s1 * cosine" in printed and "* marked: speaker-overlap" in printed
+
+
+def test_draws_without_both_kinds_are_said(tmp_path, caplog):
+    data = tmp_path / "data" / "test"
+    (data / "trials").mkdir(parents=True)
+    write_table(data / "utt2spk", {"a1": "a", "a2": "a", "b1": "b"})
+    (data / "trials" / "random").write_text("a1 a2 target\na1 b1 nontarget\n")
+    compute(data, make_scores(data, "net_s1", 1))
+    assert "draws of speakers hold trials of one kind only" in caplog.text
+
+
+def test_there_must_be_results_to_print(tmp_path):
+    with pytest.raises(UserError, match="results.json: no such file: run steps/comp"):
+        print_results.main([str(tmp_path)])
+
+
+def test_results_json_is_strict_json(data):
+    compute(data, make_scores(data, "net_s1", 1))
+    text = (data.parents[1] / "exp" / "results" / "results.json").read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(name))

@@ -1,0 +1,229 @@
+"""Cosine scores and score files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cosine
+
+import score_trials
+from chronovox.cli import UserError
+from chronovox.datadir import write_table
+from chronovox.kaldi_io import ArkWriter
+from chronovox.scoring import cosine_scores, name_below, read_scores
+from chronovox.trials import Trials, read_trials
+
+
+def write_embeddings(path: Path, vectors: dict) -> Path:
+    """xvector.{ark,scp} of (key, vector), and spk_xvector of the key's first letter."""
+    path.mkdir(parents=True)
+    for name, table in (
+        ("xvector", vectors),
+        ("spk_xvector", {key[:2]: vector for key, vector in vectors.items()}),
+    ):
+        with ArkWriter(path / f"{name}.ark", path / f"{name}.scp", ndim=1) as writer:
+            for key in sorted(table):
+                writer.write(key, table[key])
+    return path
+
+
+@pytest.fixture
+def world(tmp_path):
+    """data, trials, model with spk2id, its embeddings, and those of training."""
+    generator = np.random.default_rng(0)
+    utts = [f"s{spk}-{number}" for spk in range(3) for number in range(2)]
+    data = tmp_path / "data" / "test"
+    data.mkdir(parents=True)
+    write_table(data / "utt2spk", {utt: utt[:2] for utt in utts})
+    (data / "list").write_text(
+        "s0-0 s0-1 target\ns2-0 s0-0 nontarget\ns1-1 s1-0 target\n"
+    )
+    model = tmp_path / "exp" / "net_s3"
+    vectors = {utt: generator.normal(size=16).astype(np.float32) for utt in utts}
+    others = {f"t{n}-0": generator.normal(size=16) + 1 for n in range(5)}
+    write_embeddings(model / "test", vectors)
+    write_embeddings(model / "train", others)
+    write_table(model / "spk2id", {f"t{n}": n for n in range(5)})
+    (model / "config.yaml").write_text("model: tdnn\nseed: 3\n")
+    return {"data": data, "model": model, "vectors": vectors, "others": others}
+
+
+def score(world, *options, name="scores") -> Path:
+    data, model = world["data"], world["model"]
+    out = model / name
+    paths = [data, data / "list", model / "test", out]
+    assert score_trials.main([*options, "--model", str(model), *map(str, paths)]) == 0
+    return out
+
+
+def test_cosine_agrees_with_scipy_over_several_blocks():
+    generator = np.random.default_rng(1)
+    vectors = generator.normal(size=(50, 300)).astype(np.float32)
+    mean = generator.normal(size=300)
+    enrol, test = generator.integers(50, size=(2, 8000))
+    for offset in (None, mean):
+        scores = cosine_scores(vectors, enrol, test, offset)
+        assert scores.shape == (8000,) and scores.dtype == np.float32
+        shift = 0 if offset is None else offset
+        for n in (0, 1, 217, 218, 7999):
+            expected = 1 - cosine(vectors[enrol[n]] - shift, vectors[test[n]] - shift)
+            assert scores[n] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_score_does_not_depend_on_the_other_trials():
+    generator = np.random.default_rng(2)
+    vectors = generator.normal(size=(40, 257)).astype(np.float32)
+    enrol, test = generator.integers(40, size=(2, 9000))
+    together = cosine_scores(vectors, enrol, test)
+    alone = [cosine_scores(vectors, enrol[n : n + 1], test[n : n + 1])[0]
+             for n in range(0, 9000, 450)]  # fmt: skip
+    assert together[::450].tolist() == alone
+
+
+def test_a_zero_vector_has_no_score():
+    with pytest.raises(UserError, match="vector 1 is zero"):
+        cosine_scores(np.array([[1.0, 0.0], [0.0, 0.0]]), [0], [1])
+
+
+def test_scores_are_three_fields_and_exact(world):
+    lines = score(world).read_text().splitlines()
+    trials = read_trials(world["data"] / "list")
+    assert [line.split()[:2] for line in lines] == [
+        ["s0-0", "s0-1"], ["s2-0", "s0-0"], ["s1-1", "s1-0"]
+    ]  # fmt: skip
+    values = read_scores(world["model"] / "scores", trials)
+    for (enrol, test), value in zip(
+        (line.split()[:2] for line in lines), values, strict=True
+    ):
+        expected = 1 - cosine(world["vectors"][enrol], world["vectors"][test])
+        assert value == pytest.approx(expected, abs=1e-6)
+        assert float(np.float32(value)) == pytest.approx(value, rel=1e-8)
+
+
+def test_the_mean_of_other_embeddings_is_subtracted(world):
+    train = str(world["model"] / "train")
+    path = score(world, "--backend", "cosine_mean", "--mean-embeddings", train)
+    mean = np.mean(list(world["others"].values()), axis=0)
+    enrol, test, value = path.read_text().split()[:3]
+    vectors = world["vectors"]
+    expected = 1 - cosine(vectors[enrol] - mean, vectors[test] - mean)
+    assert float(value) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_made_the_scores_stands_beside_them(world):
+    info = json.loads(score(world).with_name("scores.json").read_text())
+    assert (info["model"], info["seed"], info["backend"]) == ("net_s3", 3, "cosine")
+    assert info["marks"] == []
+    first = info["config"]
+    # The seed is no part of the configuration; everything else is.
+    (world["model"] / "config.yaml").write_text("model: tdnn\nseed: 4\n")
+    info = json.loads(score(world).with_name("scores.json").read_text())
+    assert (info["config"], info["seed"]) == (first, 4)
+    (world["model"] / "config.yaml").write_text("model: ecapa\nseed: 4\n")
+    info = json.loads(score(world).with_name("scores.json").read_text())
+    assert info["config"] != first
+    (world["model"] / "config.yaml").unlink()
+    info = json.loads(score(world).with_name("scores.json").read_text())
+    assert (info["config"], info["seed"]) == ("-", None)
+
+
+def test_scoring_again_gives_the_same_bytes(world):
+    first = score(world)
+    before = first.read_bytes(), first.with_name("scores.json").read_bytes()
+    score(world)
+    assert before == (first.read_bytes(), first.with_name("scores.json").read_bytes())
+
+
+def test_speakers_of_training_are_refused(world):
+    write_table(world["model"] / "spk2id", {"s0": 0, "s2": 1, "t0": 2})
+    with pytest.raises(UserError) as error:
+        score(world)
+    assert "2 of 3 speakers of the trials are in" in str(error.value)
+    assert "spk2id: s0, s2: use trials of other speakers" in str(error.value)
+    assert "--allow-speaker-overlap true" in str(error.value)
+    path = score(world, "--allow-speaker-overlap", "true")
+    info = json.loads(path.with_name("scores.json").read_text())
+    assert info["marks"] == ["speaker-overlap"]
+
+
+def test_speakers_of_the_mean_are_refused(world):
+    test = str(world["model"] / "test")
+    with pytest.raises(UserError, match=r"3 of 3 speakers .*spk_xvector.scp: s0, s1"):
+        score(world, "--backend", "cosine_mean", "--mean-embeddings", test)
+    # The back end cosine reads no mean.
+    score(world, "--mean-embeddings", test)
+
+
+def test_a_model_without_spk2id_is_untrained(world):
+    (world["model"] / "spk2id").unlink()
+    assert score(world).exists()
+
+
+def test_unknown_keys_are_named_by_line(world):
+    path = world["data"] / "list"
+    path.write_text("s0-0 s0-1 target\ns0-0 s9-1 nontarget\n")
+    with pytest.raises(UserError) as error:
+        score(world)
+    scp = world["model"] / "test" / "xvector.scp"
+    assert str(error.value) == f"{path}:2: 's9-1' is not in {scp}"
+
+
+def test_other_bad_input_is_named(world, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        score(world, "--backend", "cosine_mean")
+    assert stop.value.code == 2
+    assert "cosine_mean needs --mean-embeddings" in capsys.readouterr().err
+    wide = write_embeddings(tmp_path / "wide", {"u0": np.ones(17)})
+    with pytest.raises(UserError, match="dimension 17, but .* has 16"):
+        score(world, "--backend", "cosine_mean", "--mean-embeddings", str(wide))
+    world["model"] = tmp_path / "no_such_model"
+    with pytest.raises(UserError, match="no_such_model: no such directory"):
+        score(world)
+
+
+def test_names_below_a_directory():
+    assert name_below("exp", "exp/net_s1") == "net_s1"
+    assert name_below("exp", "/home/exp/me/exp/a/net/") == "a/net"
+    assert name_below("data", "elsewhere/test") == "elsewhere/test"
+    assert name_below("exp", "somewhere/exp") == "somewhere/exp"
+
+
+# Reading scores back
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a b 0.5\n", "1 trials have no score, the first is LIST:2: 'a c'"),
+        ("a b 0.5\na c 1\na d 2\n", "SCORES:3: 'a d' is not in LIST; 1 scores have"),
+        ("a b 0.5\na c 1\na b 2\n", "SCORES:3: 'a b' has a score in line 1 already"),
+        ("a b nan\na c 1\n", "SCORES:1: 'nan' is not a number"),
+        ("a b 1\na c -inf\n", "SCORES:2: '-inf' is not a number"),
+        ("a b 1e999\na c 1\n", "SCORES:1: '1e999' is not a finite number"),
+        ("a b 0.5\na c 1 target\n", "SCORES:2: expected 3 fields, found 4"),
+        ("a b 0.5\na c 1", "SCORES: the last line has no line end"),
+        ("b a 0.5\na c 1\n", "the first is LIST:1: 'a b'"),
+    ],
+)
+def test_scores_that_do_not_fit_the_trials_are_refused(tmp_path, text, message):
+    (tmp_path / "s").write_text(text)
+    listed = tmp_path / "t"
+    trials = Trials(["a", "a"], ["b", "c"], np.array([True, False]), str(listed))
+    with pytest.raises(UserError) as error:
+        read_scores(tmp_path / "s", trials)
+    said = str(error.value).replace(str(listed), "LIST")
+    assert message in said.replace(str(tmp_path / "s"), "SCORES")
+
+
+def test_a_trial_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "s").write_text("a b 1\n")
+    trials = Trials(["a", "a"], ["b", "b"], np.array([True, True]), "list")
+    with pytest.raises(UserError, match="list:2: trial 'a b' stands twice"):
+        read_scores(tmp_path / "s", trials)
+
+
+def test_scores_come_in_the_order_of_the_trials(tmp_path):
+    (tmp_path / "s").write_text("a c 2\na b 1.5e-3\n")
+    trials = Trials(["a", "a"], ["b", "c"], np.array([True, False]), "list")
+    assert read_scores(tmp_path / "s", trials).tolist() == [0.0015, 2.0]
