@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -13,6 +14,14 @@ def absent(reason: str) -> None:
     if os.environ.get("CHRONOVOX_REQUIRE_ALL") == "1":
         pytest.fail(f"CHRONOVOX_REQUIRE_ALL=1, but {reason}")
     pytest.skip(reason)
+
+
+def load_script(path: str):
+    """The module of a script that lies outside steps/, such as utils/split_scp.py."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

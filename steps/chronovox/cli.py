@@ -41,7 +41,7 @@ def boolean(text: str) -> bool:
 
 def positive_int(text: str) -> int:
     """The type of an option that counts something: a whole number from 1 on."""
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, got '{text}'")
     return int(text)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from pathlib import Path
@@ -43,7 +44,8 @@ def load(path, cls):
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}")
+        text = " ".join(str(error).split())
+        raise UserError(f"{path}: not valid YAML: {text}") from None
     return from_dict({} if data is None else data, cls, str(path))
 
 
@@ -101,10 +103,13 @@ def _convert(value, hint, where: str):
         return {k: _convert(v, args[1], f"{where}.{k}") for k, v in value.items()}
     if hint is float and type(value) is int:
         return float(value)
-    if type(value) is hint:
+    if type(value) is hint and value == value:  # NaN would pass every range check
         return value
     name = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
-    raise UserError(f"{where}: expected {name}, got {value!r}")
+    remedy = ""
+    if hint is float and re.fullmatch(r"[+-]?\d+e[+-]?\d+", str(value)):
+        remedy = f": write {value.replace('e', '.0e')}"  # YAML 1.1 wants the point
+    raise UserError(f"{where}: expected {name}, got {value!r}{remedy}")
 
 
 def to_yaml(settings) -> str:
@@ -118,3 +123,17 @@ def save(settings, path) -> None:
     """Write a dataclass as YAML, atomically."""
     with atomic_write(path) as stream:
         stream.write(to_yaml(settings))
+
+
+def check_same(settings, path, others, others_path, remedy: str) -> None:
+    """Raise UserError naming the keys in which two dataclasses of one kind differ."""
+    first, second = dataclasses.asdict(settings), dataclasses.asdict(others)
+    differing = [
+        f"{key}: {first[key]} and {second[key]}"
+        for key in first
+        if first[key] != second[key]
+    ]
+    if differing:
+        raise UserError(
+            f"{path} and {others_path} differ ({'; '.join(differing)}): {remedy}"
+        )

@@ -46,6 +46,10 @@ class _Header:
     data: int
     num_bytes: int
 
+    @property
+    def kind(self) -> str:
+        return "int32" if self.token == b"\4" else self.token.decode()
+
 
 def parse_location(text: str) -> Location:
     """Parse the value of an scp line that names a file. Raises UserError."""
@@ -57,6 +61,8 @@ def parse_location(text: str) -> Location:
     if match:
         text = match[1]
         ranges = tuple(_parse_range(part, text) for part in match[2].split(","))
+        if len(ranges) > 2:
+            raise UserError(f"{text}: more than two ranges")
     path, colon, offset = text.rpartition(":")
     if colon and offset.isascii() and offset.isdigit():
         return Location(path, int(offset), ranges)
@@ -141,13 +147,21 @@ def _read_dim(stream, where: str) -> int:
 def _decode(stream, header: _Header, where: str) -> np.ndarray:
     """The whole record as float32 (or int32) array; leaves `stream` behind it."""
     stream.seek(header.begin)
-    record = _read_exactly(
-        stream, header.data + header.num_bytes - header.begin, where
-    )
-    array = np.asarray(matio.read_kaldi(io.BytesIO(record)))
+    record = _read_exactly(stream, header.data + header.num_bytes - header.begin, where)
+    try:
+        array = np.asarray(matio.read_kaldi(io.BytesIO(record)))
+    except (AssertionError, ValueError, struct.error):
+        raise UserError(f"{where}: damaged record: write it again") from None
     if array.shape != header.shape:
         raise UserError(f"{where}: shape {array.shape}, header says {header.shape}")
     return array.astype(np.int32 if header.token == b"\4" else np.float32)
+
+
+def _open(path):
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
 
 
 @contextlib.contextmanager
@@ -158,11 +172,7 @@ def _opened(rxfile: str, allow_pipes: bool):
         yield io.BytesIO(data), len(data), ()
         return
     location = parse_location(rxfile)
-    try:
-        stream = open(location.path, "rb")
-    except FileNotFoundError:
-        raise UserError(f"{location.path}: no such file") from None
-    with stream:
+    with _open(location.path) as stream:
         size = stream.seek(0, io.SEEK_END)
         stream.seek(location.offset or 0)
         yield stream, size, location.ranges
@@ -187,25 +197,30 @@ def read_matrix(
         header = _read_header(stream, rxfile, size)
         if len(header.shape) != 2:
             raise UserError(f"{rxfile}: a vector, expected a matrix")
-        first, last = _row_range(header.shape[0], ranges[:1], rows, rxfile)
+        if len(ranges) == 2:
+            left, right = _span(header.shape[1], ranges[1], rxfile, "columns")
+        first, last = _span(header.shape[0], ranges[0] if ranges else None, rxfile)
+        inner = _span(last - first, rows, rxfile)
+        first, last = first + inner[0], first + inner[1]
         if header.token == b"FM":
             width = header.shape[1] * 4
             stream.seek(header.data + first * width)
             data = _read_exactly(stream, (last - first) * width, rxfile)
-            matrix = np.frombuffer(data, "<f4").reshape(last - first, -1).copy()
+            matrix = np.frombuffer(data, "<f4").copy()
+            matrix = matrix.reshape(last - first, header.shape[1])
         else:
             matrix = _decode(stream, header, rxfile)[first:last]
-        return matrix[:, ranges[1]] if len(ranges) > 1 else matrix
+        return matrix[:, left:right] if len(ranges) == 2 else matrix
 
 
-def _row_range(num_rows, ranges, rows, where: str) -> tuple[int, int]:
-    first, last = 0, num_rows
-    if ranges:
-        first, last = ranges[0].start or 0, ranges[0].stop or num_rows
-    if rows is not None:
-        first, last = first + rows.start, first + rows.stop
-    if not 0 <= first <= last <= num_rows:
-        raise UserError(f"{where}: rows {first} to {last} of {num_rows} asked for")
+def _span(count: int, wanted: slice | None, where: str, what="rows") -> tuple[int, int]:
+    """First and last (exclusive) of `count` items. Raises UserError beyond them."""
+    first, last = 0, count
+    if wanted is not None:
+        first = first if wanted.start is None else wanted.start
+        last = last if wanted.stop is None else wanted.stop
+    if not 0 <= first <= last <= count:
+        raise UserError(f"{where}: {what} {first} to {last - 1} of {count} asked for")
     return first, last
 
 
@@ -215,8 +230,12 @@ def read_vector(rxfile: str, allow_pipes: bool = False) -> np.ndarray:
         header = _read_header(stream, rxfile, size)
         if len(header.shape) != 1:
             raise UserError(f"{rxfile}: a matrix, expected a vector")
-        vector = _decode(stream, header, rxfile)
-        return vector[ranges[0]] if ranges else vector
+        if len(ranges) > 1:
+            raise UserError(f"{rxfile}: a vector has no columns")
+        first, last = _span(
+            header.shape[0], ranges[0] if ranges else None, rxfile, "values"
+        )
+        return _decode(stream, header, rxfile)[first:last]
 
 
 def read_vectors(scp) -> tuple[list[str], np.ndarray]:
@@ -241,32 +260,56 @@ def read_vectors(scp) -> tuple[list[str], np.ndarray]:
     return keys, np.stack(vectors)
 
 
+def read_record(rxfile: str) -> tuple[str, np.ndarray]:
+    """Kaldi's name of a record's type (FM, CM2, FV, ...), and its array."""
+    with _opened(rxfile, False) as (stream, size, _):
+        header = _read_header(stream, rxfile, size)
+    read = read_vector if len(header.shape) == 1 else read_matrix
+    return header.kind, read(rxfile)
+
+
 def read_ark(path):
-    """Iterate over (key, array) of a binary ark, in file order. Raises UserError."""
-    try:
-        stream = open(path, "rb")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    with stream:
+    """Iterate over (key, array) of a binary ark, in file order.
+
+    Raises UserError for a damaged record or a key that comes twice.
+    """
+    for key, _, array in read_records(path):
+        yield key, array
+
+
+def read_records(path):
+    """`read_ark` with the type's name: iterate over (key, kind, array)."""
+    with _open(path) as stream:
         size = stream.seek(0, io.SEEK_END)
         stream.seek(0)
-        while key := _read_key(stream, str(path)):
+        seen = set()
+        while (key := _read_key(stream, str(path))) is not None:
             where = f"{path}: {key}"
-            yield key, _decode(stream, _read_header(stream, where, size), where)
+            if key in seen:
+                raise UserError(f"{where}: duplicate key")
+            seen.add(key)
+            header = _read_header(stream, where, size)
+            yield key, header.kind, _decode(stream, header, where)
 
 
-def _read_key(stream, path: str) -> str:
+def _read_key(stream, path: str) -> str | None:
+    """The key of the next record, or None at the end of the ark."""
     key = bytearray()
     while (char := stream.read(1)) not in (b" ", b""):
         key += char
         if len(key) > 4096:
             raise UserError(f"{path}: no binary Kaldi ark")
-    if char == b"" and key:
+    if char == b"" and not key:
+        return None
+    if char == b"":
         raise UserError(f"{path}: the ark is truncated after {bytes(key[:40])!r}")
     try:
-        return key.decode("utf-8")
+        text = key.decode("utf-8")
     except UnicodeDecodeError:
-        raise UserError(f"{path}: no binary Kaldi ark") from None
+        text = ""
+    if not text or re.search(r"\s", text):
+        raise UserError(f"{path}: no binary Kaldi ark")
+    return text
 
 
 class ArkWriter:
@@ -302,14 +345,14 @@ class ArkWriter:
         array = np.asarray(array)
         if array.ndim != self._ndim or array.size == 0:
             raise UserError(f"{where}: shape {array.shape}, not {self._ndim}-D")
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(array, np.float32)
         if not np.isfinite(array).all():
             raise UserError(f"{where}: holds NaN or infinity")
         self._stream.write(f"{key} ".encode())
         self._entries[key] = f"{self._ark.resolve()}:{self._stream.tell()}"
         record = io.BytesIO()
-        matio.write_array(
-            record, np.ascontiguousarray(array, np.float32), "<", self._method
-        )
+        matio.write_array(record, array, "<", self._method)
         self._stream.write(record.getvalue())
         self._last = key
 

@@ -2,7 +2,6 @@
 
 import datetime
 import functools
-import importlib.metadata
 import json
 import os
 import platform
@@ -40,9 +39,11 @@ def command() -> str:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata  # slow, and needed only here
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
 
 

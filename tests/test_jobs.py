@@ -1,0 +1,273 @@
+"""utils/run.py: Kaldi's job contract, and no job that outlives it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+
+from chronovox import jobs
+from chronovox.cli import parser
+
+RUN = str(ROOT / "utils/run.py")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run utils/run.py in tmp_path and check its exit code."""
+
+    def call(*words, code=0, **environment):
+        done = subprocess.run(
+            [sys.executable, RUN, *map(str, words)], cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "steps"), **environment},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        return done
+
+    return call
+
+
+def parse(*words):
+    test_parser = parser("test")
+    jobs.add_options(test_parser)
+    return jobs.parse(test_parser, list(words))
+
+
+def test_the_number_is_put_into_log_and_every_word():
+    args, task = parse(
+        "--mem", "4G", "N=3:4", "--gpu", "1", "log/x.N.log", "a", "-N", "N.N"
+    )
+    assert (args.mem, args.gpu, args.num_threads) == ("4G", 1, 1)
+    assert list(task.numbers) == [3, 4]
+    assert task.argv(4) == ["a", "-4", "4.4"]
+    assert str(task.log_path(3)) == "log/x.3.log"
+    assert task.all_logs() == "log/x.*.log"
+
+
+def test_without_a_number_there_is_one_job_and_nothing_is_replaced():
+    _, task = parse("x.log", "echo", "JOB", "--mem", "A=1:2")
+    assert list(task.numbers) == [1]
+    assert task.argv(1) == ["echo", "JOB", "--mem", "A=1:2"]
+
+
+def test_words_meant_for_a_shell_and_only_these_are_left_unquoted():
+    _, task = parse("x.log", "cat", "a b", "|", "grep", "x|y", ">", "$HOME")
+    assert task.argv(1) == [
+        "bash", "-c", "set -o pipefail; cat 'a b' | grep 'x|y' > '$HOME'"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["JOB=0:2", "JOB.log", "true"], "1 <= first <= last, got '0:2'"),
+        (["JOB=3:2", "JOB.log", "true"], "got '3:2'"),
+        (["JOB=1:", "JOB.log", "true"], "got '1:'"),
+        (["JOB=1:2", "x.log", "true"], "2 jobs need JOB in the log's name: x.log"),
+        (["x.log"], "give a log and a command"),
+        (["--mem"], "expected one argument"),
+        (["--mem", "lots", "x.log", "true"], "expected a size such as 4G"),
+        (["--threads", "2", "x.log", "true"], "unrecognized arguments: --threads"),
+        (["--num-threads", "0", "x.log", "true"], "expected a number from 1 on"),
+    ],
+)
+def test_usage_errors_exit_with_2(words, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse(*words)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_log_has_the_form_of_kaldi(run, tmp_path):
+    run("--num-threads", "3", "JOB=2:2", "log/deep/x.JOB.log", "echo", "it's JOB")
+    text = (tmp_path / "log/deep/x.2.log").read_text()
+    date = r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \S+ \d{4}"
+    assert re.fullmatch(
+        rf"""# echo 'it'"'"'s 2'
+# Started at {date}
+#
+it's 2
+# Accounting: time=\d+ threads=3
+# Ended \(code 0\) at {date}, elapsed time \d+ seconds
+""",
+        text,
+    ), text
+
+
+def test_a_log_is_overwritten_not_appended_to(run, tmp_path):
+    for text in ("first", "second"):
+        run("x.log", "echo", text)
+    assert "first" not in (tmp_path / "x.log").read_text()
+
+
+def test_pipes_and_redirections_work_and_fail_as_a_whole(run, tmp_path):
+    run("x.log", "printf", r"b\na\n", "|", "sort", ">", "out put")
+    assert (tmp_path / "out put").read_text() == "a\nb\n"
+    run("x.log", "false", "|", "cat", code=1)
+
+
+def test_stdout_and_stderr_go_to_the_log_and_stdin_is_empty(run, tmp_path):
+    done = run("x.log", "bash", "-c", "echo out; echo err >&2; cat; exit 0")
+    assert (done.stdout, done.stderr) == ("", "")
+    text = (tmp_path / "x.log").read_text()
+    assert "\nout\nerr\n# Acc" in text
+
+
+def test_a_failed_job_is_named_with_the_end_of_its_log(run, tmp_path):
+    script = "for i in $(seq 40); do echo line $i; done; exit $((JOB % 2 * 7))"
+    done = run("JOB=1:4", "log/x.JOB.log", "bash", "-c", script, code=1)
+    assert "job 1 failed with code 7, its log is log/x.1.log" in done.stderr
+    assert "job 3 failed with code 7" in done.stderr
+    assert "job 2" not in done.stderr
+    assert "2 / 4 failed, log is in log/x.*.log" in done.stderr
+    assert "  line 40\n" in done.stderr and "line 20\n" not in done.stderr
+    for number, code in enumerate((7, 0, 7, 0), 1):
+        text = (tmp_path / f"log/x.{number}.log").read_text()
+        assert f"# Ended (code {code}) at " in text
+
+
+def test_codes_of_signals_and_of_what_cannot_be_started(run, tmp_path):
+    (tmp_path / "data.txt").write_text("no program\n")
+    for words, code, text in (
+        (["bash", "-c", "kill -9 $$"], 137, ""),
+        (["./no_such_program"], 127, "./no_such_program: No such file"),
+        (["./data.txt"], 126, "./data.txt: Permission denied"),
+    ):
+        done = run("x.log", *words, code=1)
+        assert f"job 1 failed with code {code}" in done.stderr
+        assert "1 / 1 failed, log is in x.log" in done.stderr
+        log = (tmp_path / "x.log").read_text()
+        assert f"(code {code})" in log and text in log
+
+
+def test_threads_and_gpus_are_told_to_the_jobs(run, tmp_path):
+    script = "echo $OMP_NUM_THREADS $MKL_NUM_THREADS $CUDA_VISIBLE_DEVICES"
+    run("--num-threads", "3", "x.log", "bash", "-c", script, CUDA_VISIBLE_DEVICES="4,6")
+    assert "\n3 3 4,6\n" in (tmp_path / "x.log").read_text()
+    run("--gpu", "1", "JOB=1:2", "x.JOB.log", "bash", "-c", f"{script}; sleep 0.3",
+        CUDA_VISIBLE_DEVICES="4,6")  # fmt: skip
+    logs = [(tmp_path / f"x.{n}.log").read_text() for n in (1, 2)]
+    assert "\n1 1 4\n" in logs[0] and "\n1 1 6\n" in logs[1]
+
+
+def test_without_a_choice_every_gpu_of_nvidia_smi_takes_a_job(run, tmp_path):
+    program = tmp_path / "bin/nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\nprintf 'GPU 0: H (UUID: x)\\n  MIG 1g\\nGPU 1: H\\n'\n"
+    )
+    program.chmod(0o755)
+    script = "echo GPU=$CUDA_VISIBLE_DEVICES; mkdir run.JOB; ls -d run.* | wc -l; "
+    script += "sleep 0.2; rmdir run.JOB"
+    path = f"{program.parent}:{os.environ['PATH']}"
+    words = ["env", "-u", "CUDA_VISIBLE_DEVICES", sys.executable, RUN, "--gpu", "1"]
+    subprocess.run(
+        [*words, "JOB=1:4", "x.JOB.log", "bash", "-c", script],
+        cwd=tmp_path, check=True,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "steps")},
+    )  # fmt: skip
+    logs = [(tmp_path / f"x.{n}.log").read_text().splitlines() for n in range(1, 5)]
+    assert {log[3] for log in logs} == {"GPU=0", "GPU=1"}
+    assert max(int(log[4]) for log in logs) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "most"), [(["--max-jobs-run", "3"], 3), ([], None)]
+)
+def test_no_more_jobs_at_once_than_allowed(run, tmp_path, options, most):
+    most = most or len(os.sched_getaffinity(0))
+    script = "mkdir run.JOB; ls -d run.* | wc -l; sleep 0.1; rmdir run.JOB"
+    run(*options, "JOB=1:8", "x.JOB.log", "bash", "-c", script)
+    counts = [
+        int((tmp_path / f"x.{n}.log").read_text().splitlines()[3]) for n in range(1, 9)
+    ]
+    assert max(counts) == min(most, 8)
+
+
+# A job whose shell has a child that lives on by itself, as `python3 x | gzip` has.
+LASTING = "echo $$ > pid.JOB; sleep 300 & echo $! > child.JOB; wait"
+
+
+def start_lasting(tmp_path, *words):
+    """Start run.py on two jobs that last; returns it and the four processes."""
+    process = subprocess.Popen(
+        [*words, sys.executable, RUN, "--max-jobs-run", "2", "JOB=1:2", "x.JOB.log",
+         "bash", "-c", LASTING],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "steps")},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    names = ["pid.1", "pid.2", "child.1", "child.2"]
+    deadline = time.monotonic() + 20
+    while not all(
+        (tmp_path / n).exists() and (tmp_path / n).read_text() for n in names
+    ):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    return process, [int((tmp_path / name).read_text()) for name in names]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def assert_all_end(pids) -> None:
+    deadline = time.monotonic() + 10
+    while any(map(is_alive, pids)):
+        assert time.monotonic() < deadline, (
+            f"still there: {list(filter(is_alive, pids))}"
+        )
+        time.sleep(0.01)
+
+
+def test_killed_with_9_it_leaves_no_job_running(tmp_path):
+    process, pids = start_lasting(tmp_path)
+    process.kill()
+    process.wait()
+    assert_all_end(pids)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
+def test_a_signal_ends_the_jobs_and_is_the_exit_code(tmp_path, kind, code):
+    process, pids = start_lasting(tmp_path)
+    process.send_signal(kind)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert_all_end(pids)
+    assert f"{kind.name}: ending 2 jobs" in stderr
+    assert "# Ended (code 143)" in (tmp_path / "x.1.log").read_text()
+
+
+def test_jobs_that_ignore_sigterm_are_killed(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, RUN, "x.log", "bash", "-c",
+         "trap '' TERM; echo $$ > pid; sleep 300 & wait"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "steps")},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    assert "# Ended (code 137)" in (tmp_path / "x.log").read_text()
+
+
+def test_under_nohup_a_hangup_ends_nothing(tmp_path):
+    process, pids = start_lasting(tmp_path, "nohup")
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert process.poll() is None and all(map(is_alive, pids))
+    process.terminate()
+    process.communicate(timeout=20)
+    assert_all_end(pids)
