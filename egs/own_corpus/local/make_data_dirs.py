@@ -131,7 +131,12 @@ def main(argv=None) -> int:
         path, num_samples = audio[utt]
         entries[where[spk]].append(
             manifests.utterance(
-                utt, path, num_samples, SAMPLING_RATE, spk, session,
+                utt,
+                path,
+                num_samples,
+                SAMPLING_RATE,
+                spk,
+                session,
                 **about.get(spk, {}),
             )  # fmt: skip
         )

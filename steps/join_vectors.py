@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Join the vectors that jobs made into one ark, and average those of each speaker.
+
+Writes OUT_DIR/xvector.{ark,scp}, spk_xvector.{ark,scp}, and num_utts.ark (text:
+`<spk> <number of utterances>`). The bytes do not depend on the number of jobs.
+
+Usage: steps/join_vectors.py SCP UTT2SPK OUT_DIR
+e.g.:  steps/join_vectors.py exp/floor/parts/xvector.scp data/test/utt2spk exp/floor
+"""
+
+from pathlib import Path
+
+from chronovox import cli, vectors
+
+
+def get_parser():
+    parser = cli.parser(__doc__)
+    parser.add_argument("scp", help="table of the vectors of all jobs")
+    parser.add_argument("utt2spk")
+    parser.add_argument("out_dir")
+    return parser
+
+
+def main(argv=None) -> int:
+    args = get_parser().parse_args(argv)
+    num_utts = vectors.write_joined(args.scp, args.out_dir)
+    scp = Path(args.out_dir) / "xvector.scp"
+    num_spks = vectors.write_speaker_means(scp, args.utt2spk, args.out_dir)
+    cli.log.info("%d vectors of %d speakers in %s", num_utts, num_spks, args.out_dir)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
