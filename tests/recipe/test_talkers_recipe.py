@@ -1,0 +1,109 @@
+"""The default recipe in its small size, end to end, as a user runs it."""
+
+import csv
+import shutil
+
+from recipe_tools import SMALL, TINY_MODEL, digests, run, run_and_kill
+
+LISTS = ("random", "hard")
+
+
+def read_results(folder):
+    with open(folder / "exp/results/results.tsv", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+def test_a_bare_run_ends_with_the_table(finished_recipe):
+    rows = read_results(finished_recipe)
+    assert {(row["model"], row["trials"]) for row in rows} == {
+        (model, name)
+        for model in ("xvector_tiny_s1", "floor", "channel")
+        for name in LISTS
+    }
+    assert all(0 <= float(row["eer"]) <= 100 for row in rows)
+    screen = (finished_recipe / "exp/screen.log").read_text()
+    table = screen[screen.index("run.sh: stage 7") :]
+    assert "xvector_tiny_s1" in table and "synthetic" in table
+
+
+def test_the_network_beats_the_floor_on_random_trials(finished_recipe):
+    eer = {
+        row["model"]: float(row["eer"])
+        for row in read_results(finished_recipe)
+        if row["trials"] == "random" and row["backend"] != "cosine_mean"
+    }
+    assert eer["xvector_tiny_s1"] < eer["channel"]
+
+
+def test_stage_6_alone_scores_again_to_the_same_bytes(finished_recipe):
+    before = digests(finished_recipe / "exp")
+    shutil.rmtree(finished_recipe / "exp/results")
+    done = run(finished_recipe, "./run.sh", *SMALL, *TINY_MODEL, "--stage", "6")
+    assert "stage 5" not in done.stdout
+    assert digests(finished_recipe / "exp") == before
+
+
+def test_truth_is_not_needed_by_stages_1_to_6(finished_recipe, tmp_path):
+    before = digests(finished_recipe / "exp")
+    truth = finished_recipe / "exp/truth"
+    assert any(truth.iterdir())
+    shutil.move(truth, tmp_path / "truth")
+    options = [*SMALL, *TINY_MODEL, "--stage", "1", "--stop-stage", "6"]
+    shutil.rmtree(finished_recipe / "exp/xvector_tiny_s1")
+    run(finished_recipe, "./run.sh", *options)
+    shutil.move(tmp_path / "truth", truth)
+    assert digests(finished_recipe / "exp") == before
+
+
+def test_a_run_killed_in_every_stage_gives_the_undisturbed_result(finished_recipe):
+    folder = finished_recipe
+    data, exp = digests(folder / "data"), digests(folder / "exp")
+    kept = {name: folder / name for name in ("data", "exp", "fbank")}
+    for name, path in kept.items():
+        path.rename(folder / f"undisturbed_{name}")
+    # Where each stage is caught: once this file is there, it is at work.
+    moments = {
+        0: folder / "data/audio",
+        3: folder / "exp/make_fbank",
+        4: folder / "exp/xvector_tiny_s1/checkpoints",
+        5: folder / "exp/xvector_tiny_s1/embeddings_train",
+        6: folder / "exp/xvector_tiny_s1/scores_test",
+    }
+    stage = 0
+    for kill_at, path in moments.items():
+        words = ["./run.sh", *SMALL, *TINY_MODEL, "--stage", str(stage)]
+        alive = run_and_kill(folder, words, path.exists, whole_group=kill_at % 2 == 0)
+        assert alive, f"stage {kill_at} was over before it could be killed"
+        stage = kill_at
+    run(folder, "./run.sh", *SMALL, *TINY_MODEL, "--stage", str(stage))
+    try:
+        assert digests(folder / "data") == data
+        assert digests(folder / "exp") == exp
+    finally:
+        for name, path in kept.items():
+            shutil.rmtree(path, ignore_errors=True)
+            (folder / f"undisturbed_{name}").rename(path)
+
+
+def test_list_stages_names_all_eight(finished_recipe):
+    done = run(finished_recipe, "./run.sh", "--list-stages")
+    assert [line[0] for line in done.stdout.splitlines()] == list("01234567")
+
+
+def test_wrong_options_are_usage_errors(finished_recipe):
+    for words in (["--stagee", "1"], ["--stage"], ["--stage", "two"], ["data"]):
+        done = run(finished_recipe, "./run.sh", *words, code=2)
+        assert "Usage" in done.stdout, words
+
+
+def test_an_existing_model_goes_through_stages_5_to_7(finished_recipe):
+    model = finished_recipe / "exp/imported"
+    shutil.copytree(finished_recipe / "exp/xvector_tiny_s1", model)
+    for folder in ("embeddings_train", "embeddings_test", "scores_test"):
+        shutil.rmtree(model / folder)
+    done = run(finished_recipe, "./run.sh", "--model", "exp/imported", *SMALL)
+    assert "stage 4" not in done.stdout
+    scores = "scores_test/hard.cosine"
+    trained = finished_recipe / "exp/xvector_tiny_s1" / scores
+    assert (model / scores).read_bytes() == trained.read_bytes()
+    shutil.rmtree(model)

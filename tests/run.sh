@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Run the tests. Sets up the environment first if it is missing.
+#
+# Usage: tests/run.sh [--full] [pytest options]
+# e.g.:  tests/run.sh -k trials
+#
+# --full adds the longer proofs (default corpus size, many seeds) and prints the
+# table that RESULTS keeps. With CHRONOVOX_REQUIRE_ALL=1 a test that lacks
+# something from outside fails instead of skipping.
+
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. ./path.sh
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
+
+full=false
+if [ "${1:-}" = --full ]; then
+  full=true
+  shift
+fi
+
+python3 -m pytest "$@"
+if $full; then tests/full/run.sh; fi
