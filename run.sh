@@ -123,6 +123,7 @@ if begin 3; then
     steps/compute_vad.sh --nj "$nj" --cmd "$train_cmd" --source wav \
       --allow-pipes "$allow_pipes" --max-fail-ratio "$max_fail_ratio" \
       data/$set exp/make_vad fbank
+    utils/fix_data_dir.py data/$set # takes out what was dropped, if anything was
   done
 fi
 

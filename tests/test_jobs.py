@@ -162,7 +162,7 @@ def test_without_a_choice_every_gpu_of_nvidia_smi_takes_a_job(run, tmp_path):
         "#!/bin/sh\nprintf 'GPU 0: H (UUID: x)\\n  MIG 1g\\nGPU 1: H\\n'\n"
     )
     program.chmod(0o755)
-    script = "echo GPU=$CUDA_VISIBLE_DEVICES; mkdir run.JOB; ls -d run.* | wc -l; "
+    script = "echo GPU=$CUDA_VISIBLE_DEVICES; mkdir run.JOB; ls -d run.* 2> /dev/null | wc -l; "
     script += "sleep 0.2; rmdir run.JOB"
     path = f"{program.parent}:{os.environ['PATH']}"
     words = ["env", "-u", "CUDA_VISIBLE_DEVICES", sys.executable, RUN, "--gpu", "1"]
@@ -181,7 +181,7 @@ def test_without_a_choice_every_gpu_of_nvidia_smi_takes_a_job(run, tmp_path):
 )
 def test_no_more_jobs_at_once_than_allowed(run, tmp_path, options, most):
     most = most or len(os.sched_getaffinity(0))
-    script = "mkdir run.JOB; ls -d run.* | wc -l; sleep 0.1; rmdir run.JOB"
+    script = "mkdir run.JOB; ls -d run.* 2> /dev/null | wc -l; sleep 0.1; rmdir run.JOB"
     run(*options, "JOB=1:8", "x.JOB.log", "bash", "-c", script)
     counts = [
         int((tmp_path / f"x.{n}.log").read_text().splitlines()[3]) for n in range(1, 9)

@@ -135,7 +135,7 @@ class Runner:
                     self._task.argv(number),
                     stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
                     env={**os.environ, **self._slots[slot]},
-                    start_new_session=True, preexec_fn=self._before_job(),
+                    process_group=0, preexec_fn=self._before_job(),
                 )  # fmt: skip
         except OSError as error:
             with open(log, "a") as stream:

@@ -61,10 +61,12 @@ def write_data_dir(data_dir, entries) -> None:
     data_dir = Path(data_dir)
     entries = sorted(entries, key=lambda entry: entry[0].id)
     _write_jsonl_gz(
-        data_dir / "recordings.jsonl.gz", (recording.to_dict() for recording, _ in entries)
+        data_dir / "recordings.jsonl.gz",
+        (recording.to_dict() for recording, _ in entries),
     )
     _write_jsonl_gz(
-        data_dir / "supervisions.jsonl.gz", (segment.to_dict() for _, segment in entries)
+        data_dir / "supervisions.jsonl.gz",
+        (segment.to_dict() for _, segment in entries),
     )
     export_kaldi(data_dir)
 

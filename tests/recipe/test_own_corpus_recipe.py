@@ -8,6 +8,8 @@ import pytest
 import soundfile
 from recipe_tools import ROOT, TINY_MODEL, copy_project, run
 
+from chronovox import datadir
+
 TEST_SPEAKERS = ["00000011", "00000012", "00000013"]
 SPEAKERS = [f"{n:08d}" for n in range(1, 8)] + TEST_SPEAKERS
 
@@ -60,11 +62,8 @@ def test_a_corpus_of_real_speakers_runs_to_the_table(recipe, corpus):
     assert "mean(1,2)" in {row["seed"] for row in rows}
     speakers = (recipe / "data/test/spk2utt").read_text().splitlines()
     assert [line.split()[0] for line in speakers] == TEST_SPEAKERS
-    sessions = dict(
-        line.split() for line in open(recipe / "data/test/utt2session", newline="\n")
-    )
-    for line in open(recipe / "data/test/trials/random"):
-        enrol, test, label = line.split()
+    sessions = datadir.read_table(recipe / "data/test/utt2session")
+    for enrol, test, label in datadir.read_rows(recipe / "data/test/trials/random", 3):
         same_speaker = enrol.split("-")[0] == test.split("-")[0]
         assert same_speaker == (label == "target")
         assert not same_speaker or sessions[enrol] != sessions[test]

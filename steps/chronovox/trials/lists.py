@@ -48,7 +48,8 @@ class Trials:
                 key = error.args[0]
                 line = keys.index(key) + 1
                 raise UserError(
-                    f"{self.path}:{line}: '{key}' is not in {source}"
+                    f"{self.path}:{line}: '{key}' is not in {source}: if a stage "
+                    "dropped it, select the trials again"
                 ) from None
             sides.append(rows)
         return sides[0], sides[1]
