@@ -53,7 +53,7 @@ def test_each_bin_holds_its_targets_and_all_nontargets(data):
     done = report(data)
     assert done.returncode == 0, done.stderr
     rows = [line.split(maxsplit=4) for line in done.stdout.splitlines()]
-    assert [row[:3] for row in rows[1:]] == [
+    assert [row[:3] for row in rows[1:-1]] == [
         ["0-5", "10", "10"], ["5-10", "0", "0"], ["10-15", "0", "0"],
         ["15-20", "0", "0"], ["20+", "10", "10"],
     ]  # fmt: skip
@@ -62,6 +62,7 @@ def test_each_bin_holds_its_targets_and_all_nontargets(data):
     nontarget = [float(f[2]) for f in fields if f[0][:2] != f[1][:2]]
     assert rows[5][3] == f"{100 * eer(target, nontarget):.2f}"
     assert float(rows[1][3]) < float(rows[5][3])
+    assert rows[6][:2] == ["rise", f"{float(rows[5][3]) - float(rows[1][3]):.2f}"]
 
 
 def test_day_numbers_serve_as_dates(data):

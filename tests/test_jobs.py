@@ -162,8 +162,8 @@ def test_without_a_choice_every_gpu_of_nvidia_smi_takes_a_job(run, tmp_path):
         "#!/bin/sh\nprintf 'GPU 0: H (UUID: x)\\n  MIG 1g\\nGPU 1: H\\n'\n"
     )
     program.chmod(0o755)
-    script = "echo GPU=$CUDA_VISIBLE_DEVICES; mkdir run.JOB; ls -d run.* 2> /dev/null | wc -l; "
-    script += "sleep 0.2; rmdir run.JOB"
+    script = "echo GPU=$CUDA_VISIBLE_DEVICES; mkdir run.JOB; "
+    script += "ls -d run.* 2> /dev/null | wc -l; sleep 0.2; rmdir run.JOB"
     path = f"{program.parent}:{os.environ['PATH']}"
     words = ["env", "-u", "CUDA_VISIBLE_DEVICES", sys.executable, RUN, "--gpu", "1"]
     subprocess.run(

@@ -550,4 +550,4 @@ def test_the_hash_names_generator_and_settings_but_not_the_run():
     plain = describe(SMALL)
     assert plain["hash"] == describe(settings_of(seed=9, ageing=0.0))["hash"]
     assert plain["hash"] != describe(settings_of(channel_db=3.0))["hash"]
-    assert (plain["name"], plain["size"], plain["seed"]) == ("talkers", "small", 1)
+    assert (plain["name"], plain["size"], plain["seed"]) == ("talkers", "small", 11)

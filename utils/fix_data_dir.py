@@ -93,7 +93,7 @@ def back_up(path: Path, names: list[str], dropped: dict[str, str]) -> None:
 
 def main(argv=None) -> int:
     path = Path(get_parser().parse_args(argv).dir)
-    data = datadir_ops.load(path, read_untidy)
+    data = datadir_ops.load(path, read_untidy, in_place=True)
     tables = {name: table for name, table in data.tables.items() if table}
     data = datadir_ops.DataDir({"utt2spk": {}} | tables, data.state)
     reasons = {utt: reason_to_drop(data, utt) for utt in sorted(data.utt2spk)}

@@ -59,11 +59,11 @@ def _read_named(path: Path, name: str) -> dict[str, str]:
     return datadir.read_table(path / name, *datadir.layout(name))
 
 
-def load(data_dir, read: Callable = _read_named) -> DataDir:
+def load(data_dir, read: Callable = _read_named, in_place: bool = False) -> DataDir:
     """Read a data directory; `read(path, name)` reads one table.
 
-    Logs what it holds that does not travel. Raises UserError for a bad table, or
-    if there is no utt2spk.
+    Logs what it holds that does not travel, unless the result stays `in_place`.
+    Raises UserError for a bad table, or if there is no utt2spk.
     """
     path = Path(data_dir)
     if not (path / "utt2spk").is_file():
@@ -74,7 +74,7 @@ def load(data_dir, read: Callable = _read_named) -> DataDir:
     known = {name.split("/")[0] for name in (*TABLES, *_STATE, "conf")}
     left = sorted(p.name for p in path.iterdir() if p.name not in known)
     left = [name for name in left if not name.startswith(".")]
-    if left:
+    if left and not in_place:
         log.info("%s: not carried: %s", path, ", ".join(left))
     return DataDir(tables, state)
 

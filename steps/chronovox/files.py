@@ -1,4 +1,4 @@
-"""Writing files so that a killed run leaves either the old file or the whole new one."""
+"""Writing files so that a killed run leaves the old file or the whole new one."""
 
 import contextlib
 import fcntl
@@ -24,7 +24,9 @@ def _open_locked(temporary: Path, path: Path, mode: str):
     """Open and lock `temporary`; whatever a killed writer left there is dropped."""
     options = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     while True:
-        stream = open(temporary, mode, opener=_open_keeping, **options)
+        stream = open(  # noqa: SIM115  # the caller closes it
+            temporary, mode, opener=_open_keeping, **options
+        )
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

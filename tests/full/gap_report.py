@@ -8,7 +8,8 @@ Usage: tests/full/gap_report.py DATA TRIALS SCORES
 Reads DATA/utt2spk, utt2session and session2date (ISO dates or day numbers). Each
 bin holds the targets of its gap and all non-targets, so that the bins differ in
 their targets alone. Columns: gap in years, number of targets, of their speakers,
-EER in percent and its 95 % interval over speakers.
+EER in percent and its 95 % interval over speakers. The last row is the rise from
+the first bin to the last, its interval from the same draws of speakers.
 """
 
 import datetime
@@ -62,21 +63,27 @@ def read_days(data: Path, utts: list[str]) -> dict[str, float]:
     return days
 
 
-def bin_row(scores, is_target, gap_years, speakers, draws, low, high) -> list[str]:
-    """One line of the report as cells."""
+def measure_bin(scores, is_target, gap_years, speakers, draws, low, high):
+    """The cells of one bin, its EER, and the EER of every draw (NaN without any)."""
     inside = is_target & (gap_years >= low) & (gap_years < high)
     name = f"{low}+" if high == np.inf else f"{low}-{high}"
     num_spk = len(np.unique(speakers.enrol[inside]))
     if not inside.any():
-        return [name, "0", "0", "-", "-"]
+        return [name, "0", "0"], np.nan, np.full(len(draws), np.nan)
     kept = inside | ~is_target
     ordered = SortedTrials(scores[kept], is_target[kept])
     people = Speakers(speakers.names, speakers.enrol[kept], speakers.test[kept])
-    bounds = bootstrap.interval(bootstrap.eer_of_draws(ordered, people, draws))
-    shown = (
-        "-" if bounds is None else "[{:.2f}, {:.2f}]".format(*np.multiply(bounds, 100))
-    )
-    return [name, str(inside.sum()), str(num_spk), f"{100 * ordered.eer():.2f}", shown]
+    drawn = bootstrap.eer_of_draws(ordered, people, draws)
+    return [name, str(inside.sum()), str(num_spk)], ordered.eer(), drawn
+
+
+def rate_cells(value: float, drawn: np.ndarray) -> list[str]:
+    """A rate, or a difference of rates, in percent with its interval."""
+    bounds = bootstrap.interval(drawn)
+    if bounds is None:
+        return ["-", "-"]
+    low, high = np.multiply(bounds, 100)
+    return [f"{100 * value:.2f}", f"[{low:.2f}, {high:.2f}]"]
 
 
 def main(argv=None) -> int:
@@ -93,10 +100,14 @@ def main(argv=None) -> int:
     scores = read_scores(args.scores, trials)
     draws = bootstrap.draw_speakers(len(speakers.names), args.draws)
     rows = [["years", "targets", "speakers", "EER %", "95 % interval"]]
-    for low, high in BINS:
-        rows.append(
-            bin_row(scores, trials.is_target, gap_years, speakers, draws, low, high)
-        )
+    bins = [
+        measure_bin(scores, trials.is_target, gap_years, speakers, draws, low, high)
+        for low, high in BINS
+    ]
+    rows += [[*cells, *rate_cells(eer, drawn)] for cells, eer, drawn in bins]
+    (_, first, first_drawn), (_, last, last_drawn) = bins[0], bins[-1]
+    rise = rate_cells(last - first, last_drawn - first_drawn)
+    rows.append(["rise", "", "", *rise])
     for row in rows:
         print("{:>6} {:>8} {:>9} {:>7}  {}".format(*row))
     return 0

@@ -1,0 +1,34 @@
+"""The networks, by name; each maps features `(B, T, F)` to embeddings `(B, D)`.
+
+A network's module has a dataclass of settings, the attribute `embed_dim`, and
+`min_frames`, the shortest input it takes.
+"""
+
+import dataclasses
+
+from chronovox.cli import UserError
+from chronovox.config import from_dict
+from chronovox.models.xvector import XVector, XVectorConfig
+
+# Name -> (settings, network).
+MODELS = {"xvector": (XVectorConfig, XVector)}
+
+
+def resolve(config: dict, where: str = "model") -> dict:
+    """The settings `{type: NAME, ...}` with every default filled in.
+
+    Raises UserError for an unknown network, or an unknown or ill-typed key.
+    """
+    options = dict(config)
+    name = options.pop("type", None)
+    if name not in MODELS:
+        raise UserError(f"{where}: type '{name}' is not one of {', '.join(MODELS)}")
+    settings = from_dict(options, MODELS[name][0], where)
+    return {"type": name, **dataclasses.asdict(settings)}
+
+
+def build(config: dict, feat_dim: int):
+    """The network that `config` describes, for features of `feat_dim` values."""
+    options = resolve(config)
+    settings_class, network_class = MODELS[options.pop("type")]
+    return network_class(settings_class(**options), feat_dim)

@@ -1,0 +1,1 @@
+"""Training a network that tells speakers apart."""

@@ -1,0 +1,139 @@
+"""The training loop."""
+
+import math
+import time
+
+import torch
+from torch.utils.data import DataLoader
+
+from chronovox import models
+from chronovox.cli import UserError, log
+from chronovox.training import schedule
+from chronovox.training.checkpoint import Checkpoints
+from chronovox.training.data import BatchPlan, TrainingSet, collate
+from chronovox.training.development import Development
+from chronovox.training.loss import HEADS
+from chronovox.training.progress import Progress
+from chronovox.training.settings import OptimizerConfig, TrainingConfig
+
+
+def make_optimizer(config: OptimizerConfig, *modules) -> torch.optim.Optimizer:
+    """The optimizer of all parameters; weight decay is for matrices only."""
+    parameters = [p for module in modules for p in module.parameters()]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1]},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.type == "sgd":
+        return torch.optim.SGD(
+            groups, lr=0.0, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+    return torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay)
+
+
+def train(
+    config: TrainingConfig,
+    train_set: TrainingSet,
+    development: Development,
+    checkpoints: Checkpoints,
+    fingerprint: str,
+    device: torch.device,
+):
+    """Train, from the newest checkpoint on if it has the same `fingerprint`.
+
+    Returns the network. Raises UserError for a loss that is not finite.
+    """
+    torch.manual_seed(config.seed)
+    network = models.build(config.model, train_set.feat_dim).to(device)
+    head = HEADS[config.loss.type](
+        config.loss, network.embed_dim, len(train_set.speakers)
+    ).to(device)
+    optimizer = make_optimizer(config.optimizer, network, head)
+    parts = {"network": network, "head": head, "optimizer": optimizer}
+    first_step = resume(parts, checkpoints, fingerprint)
+
+    plan = BatchPlan(len(train_set), config)
+    steps = range(first_step, config.num_steps)
+    loader = DataLoader(
+        train_set,
+        batch_sampler=map(plan.batch, steps),
+        collate_fn=collate,
+        generator=torch.Generator(),  # workers' seeds: not from the global one
+    )
+    batches = iter(loader)
+    progress = Progress(first_step, config.num_steps, config.log_every)
+    for step in steps:
+        begin = time.monotonic()
+        features, labels = (tensor.to(device) for tensor in next(batches))
+        waited_s = time.monotonic() - begin
+
+        lr = schedule.learning_rate(config.schedule, step, config.num_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        torch.manual_seed(config.seed * 2**32 + step)  # a step repeats by itself
+        margin = schedule.margin(config.loss, step)
+        loss, accuracy = head(network(features), labels, margin)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(
+            [*network.parameters(), *head.parameters()], config.optimizer.max_grad_norm
+        )
+        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+            utts = sorted(set(map(train_set.utterance, plan.batch(step))))
+            raise UserError(not_finite(step, loss.item(), norm.item(), lr, utts))
+        optimizer.step()
+
+        done = step + 1
+        progress.update(
+            done, plan.epoch(done), lr, loss.item(), accuracy.item(), len(labels),
+            waited_s,
+        )  # fmt: skip
+        pause = time.monotonic()
+        if done % config.checkpoint_every == 0 or done == config.num_steps:
+            checkpoints.save(done, state_of(parts, done, fingerprint))
+        if done % config.evaluate_every == 0 and done < config.num_steps:
+            evaluate(network, development, done)
+        progress.pause(pause)
+    progress.close()
+    evaluate(network, development, config.num_steps)
+    return network.eval()
+
+
+def evaluate(network, development: Development, step: int) -> None:
+    log.info("step %d, development EER %.2f %%", step, 100 * development.eer(network))
+
+
+def not_finite(step: int, loss: float, norm: float, lr: float, utts) -> str:
+    return (
+        f"step {step + 1}: loss {loss:g}, gradient norm {norm:g} at learning rate "
+        f"{lr:g}: lower schedule.peak_lr or lengthen schedule.warmup_steps; the batch "
+        f"was {' '.join(utts)}"
+    )
+
+
+def state_of(parts: dict, step: int, fingerprint: str) -> dict:
+    """All that the next step needs; the schedule and all randomness follow the step."""
+    states = {name: part.state_dict() for name, part in parts.items()}
+    return {"fingerprint": fingerprint, "step": step, **states}
+
+
+def resume(parts: dict, checkpoints: Checkpoints, fingerprint: str) -> int:
+    """Load the newest checkpoint if it fits; returns the number of steps done."""
+    newest = checkpoints.newest()
+    if newest is None:
+        return 0
+    path, state = newest
+    if state.get("fingerprint") != fingerprint:
+        log.warning("%s is of other settings or data: training starts anew", path)
+        checkpoints.clear()
+        return 0
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: does not fit this network ({str(error).splitlines()[0]}): "
+            "remove the checkpoints to start anew"
+        ) from None
+    log.info("continuing from %s", path)
+    return state["step"]

@@ -1,0 +1,73 @@
+"""What a training tells: a line in the log now and then, a bar on a terminal."""
+
+import os
+import time
+
+from chronovox.cli import log
+
+
+def _terminal():
+    """The terminal where this process, or the runner of its job, is in front."""
+    try:
+        stream = os.fdopen(os.open("/dev/tty", os.O_WRONLY), "w")
+    except OSError:
+        return None
+    if os.tcgetpgrp(stream.fileno()) in (os.getpgrp(), os.getpgid(os.getppid())):
+        return stream
+    stream.close()
+    return None
+
+
+class Progress:
+    """Collects loss and accuracy of the steps between two lines of the log."""
+
+    def __init__(self, first_step: int, num_steps: int, log_every: int):
+        self._num_steps, self._log_every = num_steps, log_every
+        self._bar = None
+        terminal = _terminal()
+        if terminal is not None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=num_steps, initial=first_step, file=terminal, unit="step",
+                leave=False,
+            )  # fmt: skip
+        self._restart()
+
+    def _restart(self) -> None:
+        self._start = time.monotonic()
+        self._steps = self._utts = 0
+        self._loss = self._accuracy = self._waited_s = 0.0
+
+    def pause(self, since: float) -> None:
+        """Do not count the time from `since` (time.monotonic) until now."""
+        self._start += time.monotonic() - since
+
+    def update(
+        self, step: int, epoch: float, lr: float, loss: float, accuracy: float,
+        num_utts: int, waited_s: float,
+    ) -> None:  # fmt: skip
+        """Count a step; `step` steps are done, `waited_s` were spent on its data."""
+        self._steps += 1
+        self._utts += num_utts
+        self._loss += loss
+        self._accuracy += accuracy
+        self._waited_s += waited_s
+        if self._bar is not None:
+            self._bar.update()
+        if step % self._log_every and step != self._num_steps:
+            return
+        elapsed_s = time.monotonic() - self._start
+        left_s = round((self._num_steps - step) * elapsed_s / self._steps)
+        log.info(
+            "step %d of %d, epoch %.2f, loss %.4f, accuracy %.3f, lr %.2e, "
+            "%.0f utts/s, waited for data %.1f %%, %d:%02d left",
+            step, self._num_steps, epoch, self._loss / self._steps,
+            self._accuracy / self._steps, lr, self._utts / elapsed_s,
+            100 * self._waited_s / elapsed_s, left_s // 60, left_s % 60,
+        )  # fmt: skip
+        self._restart()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

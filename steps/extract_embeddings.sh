@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Extract the embedding of every utterance of a data directory, in parallel jobs,
+# and the mean embedding of every speaker.
+#
+# Usage: steps/extract_embeddings.sh [options] EXP_M DATA OUT_DIR
+# e.g.:  steps/extract_embeddings.sh --nj 2 exp/xvector_s1 data/test \
+#          exp/xvector_s1/embeddings_test
+#
+# Options:
+#   --nj N                      parallel jobs (default: 4)
+#   --cmd CMD                   how to run them (default: utils/run.py)
+#   --device auto|cpu|cuda      where the network runs (default: cpu)
+#   --batch-frames N            frames of a batch, padding included (default: 20000)
+#   --max-fail-ratio R          share of utterances that may be too short
+#                               (default: 0.05)
+# Inputs: EXP_M/config.yaml, features.yaml, final.pt; DATA/feats.scp, vad.scp (if
+#   the model wants it), utt2num_frames, utt2spk, conf/features.yaml
+# Outputs: OUT_DIR/xvector.{ark,scp}, spk_xvector.{ark,scp}, num_utts.ark, log/,
+#   dropped: `<utt> <reason>`
+set -euo pipefail
+
+nj=4
+cmd=utils/run.py
+device=cpu
+batch_frames=20000
+max_fail_ratio=0.05
+
+. ./path.sh
+. utils/parse_options.sh
+
+if [ $# -ne 3 ]; then
+  echo "Usage: steps/extract_embeddings.sh [options] EXP_M DATA OUT_DIR" >&2
+  echo "e.g.:  steps/extract_embeddings.sh --nj 2 exp/m data/test exp/m/test" >&2
+  exit 2
+fi
+exp=$1
+data=$2
+out=$3
+parts=$out/parts
+
+for file in "$exp/config.yaml" "$exp/features.yaml" "$exp/final.pt" \
+  "$data/feats.scp" "$data/utt2num_frames" "$data/utt2spk"; do
+  [ -f "$file" ] || { echo "extract_embeddings.sh: no such file: '$file'" >&2; exit 1; }
+done
+
+num_utts=$(wc -l < "$data/feats.scp")
+nj=$((nj < num_utts ? nj : num_utts))
+mkdir -p "$out/log" "$parts"
+# What an earlier run left must not be taken for the result of one that fails.
+rm -f "$out/xvector.scp" "$out/spk_xvector.scp"
+
+tables=()
+for job in $(seq "$nj"); do tables+=("$parts/feats.$job.scp"); done
+utils/split_scp.py "$data/feats.scp" "${tables[@]}"
+gpu=()
+if [ "$device" = cuda ]; then gpu=(--gpu 1); fi
+# shellcheck disable=SC2086 # cmd holds a program and its options
+$cmd ${gpu[@]+"${gpu[@]}"} JOB=1:"$nj" "$out/log/extract.JOB.log" \
+  steps/extract_embeddings.py --device "$device" --batch-frames "$batch_frames" \
+  "$exp" "$data" "$parts/feats.JOB.scp" "$parts" JOB \
+  "$parts/xvector.JOB.ark" "$parts/xvector.JOB.scp"
+
+steps/collect_parts.py --max-fail-ratio "$max_fail_ratio" \
+  --dropped "$parts/dropped.JOB=$out/dropped" "$nj" "$data/feats.scp" \
+  "$parts/xvector.JOB.scp=$parts/xvector.scp"
+steps/join_vectors.py "$parts/xvector.scp" "$data/utt2spk" "$out"
+rm -r "$parts"

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The longer proofs: the talkers recipe in its default size, on worlds that were
+# never used to tune it, without ageing and with it. Prints a table for RESULTS.
+#
+# Usage: tests/full/run.sh [WORLD_SEED ...]
+# e.g.:  tests/full/run.sh 11 12 13
+#
+# Works in exp/full, and goes on where it was stopped: a world that has its scores
+# is not made again. Fails if, without ageing, the error rate rises with the years
+# between two sessions, or if, with ageing, it does not (95 % interval of the rise).
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+cd "$root"
+. ./path.sh
+
+seeds=("${@:-11}")
+failed=0
+for seed in "${seeds[@]}"; do
+  for dose in 0 1; do
+    work=exp/full/seed${seed}_dose$dose
+    scores=$work/exp/xvector_aam_s1/scores_test/random.cosine.json
+    if [ ! -f "$scores" ]; then
+      mkdir -p "$work"
+      for name in steps utils conf local cmd.sh; do
+        ln -sfn "$root/$name" "$work/$name"
+      done
+      echo ". $root/path.sh" > "$work/path.sh"
+      (cd "$work" && "$root/run.sh" --prepare-opts "--seed $seed --ageing $dose") \
+        > "$work/run.log" 2>&1 || { tail -20 "$work/run.log" >&2; exit 1; }
+      rm -rf "$work/data/audio" "$work/fbank" # 2 GB a world
+    fi
+    echo "world seed $seed, ageing $dose, random trials, cosine:"
+    tests/full/gap_report.py "$work/data/test" "$work/data/test/trials/random" \
+      "${scores%.json}" | tee "$work/gap_report.txt"
+    # rise VALUE [LOW, HIGH]
+    awk -v dose="$dose" '$1 == "rise" {
+      low = substr($3, 2) + 0
+      if ((dose == 0 && low > 0) || (dose > 0 && low <= 0)) exit 1
+    }' "$work/gap_report.txt" || {
+      echo "tests/full/run.sh: that is not what ageing $dose must give" >&2
+      failed=1
+    }
+  done
+done
+exit $failed
