@@ -32,3 +32,14 @@ def shared_data() -> Path:
     if not path.is_dir():
         absent(f"no test data at {path} (set CHRONOVOX_TEST_DATA)")
     return path
+
+
+@pytest.fixture(scope="session")
+def finished_recipe(tmp_path_factory) -> Path:
+    """The talkers recipe in its small size, run once from nothing to the table."""
+    from recipe_tools import SMALL, TINY_MODEL, copy_project, run
+
+    folder = copy_project(tmp_path_factory.mktemp("project"))
+    done = run(folder, "./run.sh", *SMALL, *TINY_MODEL)
+    (folder / "exp" / "screen.log").write_text(done.stdout)
+    return folder

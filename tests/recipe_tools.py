@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--prepare-opts", "--size small", "--nj", "2"]
-TINY_MODEL = ["--model-config", "tests/recipe/xvector_tiny.yaml"]
+TINY_MODEL = ["--model-config", "tests/xvector_tiny.yaml"]
 
 
 def copy_project(target: Path) -> Path:

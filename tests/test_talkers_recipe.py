@@ -3,7 +3,15 @@
 import csv
 import shutil
 
+import soundfile
+import torch
+from kaldi_features import oracle
 from recipe_tools import SMALL, TINY_MODEL, digests, run, run_and_kill
+
+from chronovox import config, models
+from chronovox.features import Extractor, FeatureConfig, apply_cmn
+from chronovox.training import settings as training_settings
+from chronovox.training.checkpoint import load_state
 
 LISTS = ("random", "hard")
 
@@ -107,3 +115,25 @@ def test_an_existing_model_goes_through_stages_5_to_7(finished_recipe):
     trained = finished_recipe / "exp/xvector_tiny_s1" / scores
     assert (model / scores).read_bytes() == trained.read_bytes()
     shutil.rmtree(model)
+
+
+def test_features_of_kaldi_give_the_same_embeddings(finished_recipe, shared_data):
+    """The network cannot tell our fbank from kaldi-native-fbank's, on real speech."""
+    model = finished_recipe / "exp/xvector_tiny_s1"
+    settings = config.load(model / "features.yaml", FeatureConfig)
+    network = models.build(
+        training_settings.load(model / "config.yaml").model, settings.dim
+    )
+    network.load_state_dict(load_state(model / "final.pt"))
+    network.eval()
+    extractor = Extractor(settings)
+    paths = sorted((shared_data / "speech/arabic_sc").glob("*/round05/*_0.flac"))
+    assert len(paths) == 20
+    for path in paths:
+        samples, _ = soundfile.read(path, dtype="float32")
+        with torch.inference_mode():
+            ours, theirs = (
+                network(torch.from_numpy(apply_cmn(features, "utterance"))[None])[0]
+                for features in (extractor(samples), oracle(samples, settings))
+            )
+        assert torch.cosine_similarity(ours, theirs, dim=0) >= 0.99999, path
