@@ -8,7 +8,7 @@
 
 set -euo pipefail
 
-stages="0 corpus and data directories
+STAGES="0 corpus and data directories
 1 ages of utterances from faces
 2 trial lists
 3 features and voice activity
@@ -40,7 +40,7 @@ Options (default):
   --max-fail-ratio X      share of utterances that may be dropped (0.05)
 
 Stages:
-$stages"
+$STAGES"
 
 stage=0
 stop_stage=7
@@ -55,14 +55,31 @@ device=auto
 allow_pipes=false
 max_fail_ratio=0.05
 
-if [ "${1:-}" = --list-stages ]; then
-  echo "$stages"
-  exit 0
-fi
+for word in "$@"; do
+  if [ "$word" = --list-stages ]; then echo "$STAGES"; exit 0; fi
+done
 . utils/parse_options.sh
-if [ $# -ne 0 ]; then
-  printf 'run.sh: unexpected argument: %s\n%s\n' "$1" "$help_message" >&2
+usage_error() {
+  printf 'run.sh: %s\n%s\n' "$1" "$help_message" >&2
   exit 2
+}
+[ $# -eq 0 ] || usage_error "unexpected argument: $1"
+[[ $stage =~ ^[0-7]$ && $stop_stage =~ ^[0-7]$ && $stage -le $stop_stage ]] ||
+  usage_error "there is no stage from --stage $stage to --stop-stage $stop_stage"
+[[ $trials =~ ^[^\ ] ]] || usage_error "--trials: expected names, got '$trials'"
+if [ -n "$model" ]; then
+  [ "$stop_stage" -ge 5 ] || usage_error "--model has no part in stages 0 to 4"
+  [ -f "$model/final.pt" ] || { echo "run.sh: no $model/final.pt" >&2; exit 1; }
+  models=("$model")
+  if [ "$stage" -lt 5 ]; then stage=5; fi
+else
+  if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ ! -f "$model_config" ]; then
+    usage_error "--model-config: no such file: $model_config"
+  fi
+  models=()
+  for seed in $seeds; do
+    models+=("exp/$(basename "$model_config" .yaml)_s$seed")
+  done
 fi
 
 . ./path.sh
@@ -76,20 +93,23 @@ if ! flock --nonblock 9; then
   flock 9
 fi
 
-if [ -n "$model" ]; then
-  [ -f "$model/final.pt" ] || { echo "run.sh: no $model/final.pt" >&2; exit 1; }
-  models=("$model")
-  if [ "$stage" -lt 5 ]; then stage=5; fi
-else
-  models=()
-  for seed in $seeds; do
-    models+=("exp/$(basename "$model_config" .yaml)_s$seed")
-  done
-fi
-
 begin() {
   [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
-  echo "run.sh: stage $(echo "$stages" | grep "^$1 ")"
+  echo "run.sh: stage $(echo "$STAGES" | grep "^$1 ")"
+}
+
+# The trial lists of a set: all on test data, the first on development data.
+lists_of() {
+  case $1 in
+    dev) echo "${trials%% *}" ;;
+    test) echo "$trials" ;;
+  esac
+}
+
+# select_trials SET NAME
+select_trials() {
+  steps/select_trials.py --rules "conf/trials/$2.yaml" --seed "$trials_seed" \
+    "data/$1" "data/$1/trials/$2"
 }
 
 if begin 0; then
@@ -106,13 +126,9 @@ if begin 1; then
 fi
 
 if begin 2; then
-  for name in $trials; do
-    steps/select_trials.py --rules "conf/trials/$name.yaml" --seed "$trials_seed" \
-      data/test "data/test/trials/$name"
+  for set in test dev; do
+    for name in $(lists_of $set); do select_trials $set "$name"; done
   done
-  name=${trials%% *}
-  steps/select_trials.py --rules "conf/trials/$name.yaml" --seed "$trials_seed" \
-    data/dev "data/dev/trials/$name"
 fi
 
 if begin 3; then
@@ -124,12 +140,18 @@ if begin 3; then
       --allow-pipes "$allow_pipes" --max-fail-ratio "$max_fail_ratio" \
       data/$set exp/make_vad fbank
     utils/fix_data_dir.py data/$set # takes out what was dropped, if anything was
+    for name in $(lists_of $set); do # and so do lists that are older than that
+      [ data/$set/trials/"$name" -nt data/$set/utt2spk ] || select_trials $set "$name"
+    done
   done
 fi
 
 if begin 4; then
+  gpu=0
+  if [ "$device" = cuda ]; then gpu=1; fi
+  if [ "$device" = auto ] && nvidia-smi -L &> /dev/null; then gpu=1; fi
   for seed in $seeds; do
-    $cuda_cmd "exp/$(basename "$model_config" .yaml)_s$seed/log/train.log" \
+    $cuda_cmd --gpu "$gpu" "exp/$(basename "$model_config" .yaml)_s$seed/log/train.log" \
       steps/train_embedding.py --device "$device" --seed "$seed" \
       --dev-trials "data/dev/trials/${trials%% *}" \
       "$model_config" data/train data/dev \

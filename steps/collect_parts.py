@@ -4,7 +4,6 @@
 Every item of EXPECTED must stand in each table or in the list of what was
 dropped. Too many dropped items, or no result at all, is an error.
 
-
 Usage: steps/collect_parts.py --dropped PARTS=LIST NJ EXPECTED [PARTS=TABLE ...]
 e.g.:  steps/collect_parts.py --dropped log/dropped.JOB=log/dropped 4 \\
          data/train/wav.scp fbank/raw_fbank_train.JOB.scp=data/train/feats.scp

@@ -25,12 +25,12 @@ source=feats
 allow_pipes=false
 max_fail_ratio=0.05
 
-help_message="Usage: steps/compute_vad.sh [options] DATA [LOGDIR [VADDIR]]
-e.g.:  steps/compute_vad.sh --nj 2 --source wav data/train exp/log feats
-(options: see the head of steps/compute_vad.sh)"
+# The help is the head of this file.
+help_message=$(sed -n '1d; /^#/!q; s/^# \{0,1\}//p' "$0")
 
 . ./path.sh
 . utils/parse_options.sh
+. utils/split_table.sh
 
 if [ $# -lt 1 ] || [ $# -gt 3 ]; then
   echo "$help_message" >&2
@@ -46,15 +46,11 @@ for file in "$config" "$data/feats.scp" "$data/conf/features.yaml"; do
   [ -f "$file" ] || { echo "compute_vad.sh: no such file: '$file'" >&2; exit 1; }
 done
 
-num_utts=$(wc -l < "$data/feats.scp")
-nj=$((nj < num_utts ? nj : num_utts))
-mkdir -p "$base" "$vaddir"
+split_table "$data/feats.scp" "$base/feats.JOB.scp"
+mkdir -p "$vaddir"
 # What an earlier run left must not be taken for the result of one that fails.
 rm -f "$data/vad.scp"
 
-parts=()
-for job in $(seq "$nj"); do parts+=("$base/feats.$job.scp"); done
-utils/split_scp.py "$data/feats.scp" "${parts[@]}"
 # shellcheck disable=SC2086 # cmd holds a program and its options
 $cmd JOB=1:"$nj" "$base.JOB.log" \
   steps/compute_vad.py --source "$source" --allow-pipes "$allow_pipes" \

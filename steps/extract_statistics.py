@@ -9,9 +9,9 @@ channel  mean log-mel spectrum of the frames without speech (the 5 frames of
 
 Both come straight from the recordings, whatever features DATA has.
 
-Usage: steps/extract_statistics.py [options] KIND DATA UTTS PARTS_DIR JOB ARK SCP
-e.g.:  steps/extract_statistics.py floor data/test data/test/wav.scp exp/floor/parts \\
-         1 exp/floor/parts/x.1.ark exp/floor/parts/x.1.scp
+Usage: steps/extract_statistics.py [options] KIND CONFIG DATA UTTS PARTS_DIR JOB ARK SCP
+e.g.:  steps/extract_statistics.py floor conf/mfcc.yaml data/test data/test/wav.scp \\
+         exp/floor/parts 1 exp/floor/parts/x.1.ark exp/floor/parts/x.1.scp
 
 UTTS is any table whose first field is an utterance: a part of wav.scp or segments.
 """
@@ -26,23 +26,19 @@ from chronovox.cli import UserError
 from chronovox.coverage import Coverage, read_keys
 from chronovox.features import Extractor, FeatureConfig, VadConfig, energy_vad
 
-CONFIGS = {"floor": "conf/mfcc.yaml", "channel": "conf/fbank.yaml"}
 MIN_NONSPEECH = 5  # frames
 
 
 def get_parser():
     parser = cli.parser(__doc__)
-    parser.add_argument("kind", choices=CONFIGS)
+    parser.add_argument("kind", choices=["floor", "channel"])
+    parser.add_argument("config", help="feature settings, such as conf/mfcc.yaml")
     parser.add_argument("data", help="data directory with wav.scp (and segments)")
     parser.add_argument("utts", help="table of the utterances of this job")
     parser.add_argument("parts_dir", help="where the list of dropped utterances goes")
     parser.add_argument("job", type=cli.positive_int, help="number of this job")
     parser.add_argument("ark", help="ark of vectors to write")
     parser.add_argument("scp", help="its table")
-    parser.add_argument(
-        "--config",
-        help="feature settings (default: conf/mfcc.yaml, or conf/fbank.yaml)",
-    )
     parser.add_argument(
         "--vad-config", default="conf/vad.yaml", help="default: conf/vad.yaml"
     )
@@ -76,7 +72,7 @@ def main(argv=None) -> int:
     import torch
 
     torch.set_num_threads(1)
-    settings = config.load(args.config or CONFIGS[args.kind], FeatureConfig)
+    settings = config.load(args.config, FeatureConfig)
     vad_settings = config.load(args.vad_config, VadConfig)
     wavs = WavTable(args.data, args.allow_pipes)
     extractor = Extractor(settings)

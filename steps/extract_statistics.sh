@@ -29,12 +29,12 @@ vad_config=conf/vad.yaml
 allow_pipes=false
 max_fail_ratio=0.05
 
-help_message="Usage: steps/extract_statistics.sh --kind floor|channel DATA OUT_DIR
-e.g.:  steps/extract_statistics.sh --kind floor data/test exp/floor
-(options: see the head of steps/extract_statistics.sh)"
+# The help is the head of this file.
+help_message=$(sed -n '1d; /^#/!q; s/^# \{0,1\}//p' "$0")
 
 . ./path.sh
 . utils/parse_options.sh
+. utils/split_table.sh
 
 case $kind in
   floor) config=${config:-conf/mfcc.yaml} ;;
@@ -54,20 +54,16 @@ done
 
 utts=$data/wav.scp
 [ -f "$data/segments" ] && utts=$data/segments
-num_utts=$(wc -l < "$utts")
-nj=$((nj < num_utts ? nj : num_utts))
-mkdir -p "$out/log" "$parts"
+split_table "$utts" "$parts/utts.JOB"
+mkdir -p "$out/log"
 # What an earlier run left must not be taken for the result of one that fails.
 rm -f "$out/xvector.scp" "$out/spk_xvector.scp"
 
-tables=()
-for job in $(seq "$nj"); do tables+=("$parts/utts.$job"); done
-utils/split_scp.py "$utts" "${tables[@]}"
 # shellcheck disable=SC2086 # cmd holds a program and its options
 $cmd JOB=1:"$nj" "$out/log/extract.JOB.log" \
-  steps/extract_statistics.py --config "$config" --vad-config "$vad_config" \
-  --allow-pipes "$allow_pipes" "$kind" "$data" "$parts/utts.JOB" "$parts" JOB \
-  "$parts/xvector.JOB.ark" "$parts/xvector.JOB.scp"
+  steps/extract_statistics.py --vad-config "$vad_config" \
+  --allow-pipes "$allow_pipes" "$kind" "$config" "$data" "$parts/utts.JOB" \
+  "$parts" JOB "$parts/xvector.JOB.ark" "$parts/xvector.JOB.scp"
 
 steps/collect_parts.py --max-fail-ratio "$max_fail_ratio" \
   --dropped "$parts/dropped.JOB=$out/dropped" "$nj" "$utts" \

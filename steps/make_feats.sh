@@ -1,17 +1,27 @@
 #!/usr/bin/env bash
-# Compute the features of a data directory in parallel jobs. This is what
-# make_fbank.sh and make_mfcc.sh share; call one of those.
+# Compute the features of a data directory in parallel jobs: log-mel filterbank
+# (fbank) or MFCC.
 #
-# Usage: steps/make_feats.sh --type fbank|mfcc [options] DATA [LOGDIR [FEATDIR]]
-# e.g.:  steps/make_feats.sh --type fbank --nj 2 data/train exp/make_fbank fbank
+# Usage: steps/make_fbank.sh [options] DATA [LOGDIR=DATA/log [FEATDIR=DATA/data]]
+#        steps/make_mfcc.sh [options] DATA [LOGDIR=DATA/log [FEATDIR=DATA/data]]
+# e.g.:  steps/make_fbank.sh --nj 2 --cmd "$train_cmd" data/train exp/make_fbank fbank
 #
-# Options: those of make_fbank.sh, and
-#   --type fbank|mfcc   must be the type that the settings say
+# Both call steps/make_feats.sh --type fbank|mfcc.
+#
+# Options:
+#   --nj N                      parallel jobs (default: 4)
+#   --cmd CMD                   how to run them (default: utils/run.py)
+#   --config FILE               settings (default: conf/fbank.yaml, conf/mfcc.yaml)
+#   --compress true|false       8 bits a value: a quarter of the space, but chunks
+#                               take 20 times longer to read (default: false)
+#   --allow-pipes true|false    run the commands in wav.scp (default: false)
+#   --max-fail-ratio R          share of utterances that may fail (default: 0.05)
 # Inputs: DATA/wav.scp, utt2spk, spk2utt; DATA/segments if there is one
 # Outputs (X is the type, NAME the last part of DATA):
 #   FEATDIR/raw_X_NAME.J.{ark,scp}
 #   DATA/feats.scp, utt2num_frames, utt2dur (s), frame_shift (s), conf/features.yaml
 #   LOGDIR/make_X_NAME.J.log, LOGDIR/make_X_NAME.dropped: `<utt> <reason>`
+# DATA/vad.scp, which belongs to earlier features, is removed.
 set -euo pipefail
 
 type=
@@ -22,12 +32,12 @@ compress=false
 allow_pipes=false
 max_fail_ratio=0.05
 
-help_message="Usage: steps/make_fbank.sh [options] DATA [LOGDIR [FEATDIR]]
-e.g.:  steps/make_fbank.sh --nj 2 data/train exp/log fbank
-make_mfcc.sh is called alike; options: see the head of either"
+# The help is the head of this file.
+help_message=$(sed -n '1d; /^#/!q; s/^# \{0,1\}//p' "$0")
 
 . ./path.sh
 . utils/parse_options.sh
+. utils/split_table.sh
 
 if [ $# -lt 1 ] || [ $# -gt 3 ]; then
   echo "$help_message" >&2
@@ -42,20 +52,16 @@ base=$logdir/make_${type}_$name
 for file in "$config" "$data/wav.scp" "$data/utt2spk" "$data/spk2utt"; do
   [ -f "$file" ] || { echo "make_$type.sh: no such file: '$file'" >&2; exit 1; }
 done
-utils/validate_data_dir.py --no-feats --no-text "$data"
-steps/set_up_features.py "$type" "$config" "$data"
-
 utts=$data/wav.scp
 [ -f "$data/segments" ] && utts=$data/segments
-num_utts=$(wc -l < "$utts")
-nj=$((nj < num_utts ? nj : num_utts))
-mkdir -p "$base" "$featdir"
-# What an earlier run left must not be taken for the result of one that fails.
-rm -f "$data/feats.scp"
+split_table "$utts" "$base/utts.JOB"
+utils/validate_data_dir.py --no-feats --no-text "$data"
+# What an earlier run left must not be taken for the result of one that fails, nor
+# be beside settings that it was not made with.
+rm -f "$data/feats.scp" "$data/vad.scp"
+steps/set_up_features.py "$type" "$config" "$data"
 
-parts=()
-for job in $(seq "$nj"); do parts+=("$base/utts.$job"); done
-utils/split_scp.py "$utts" "${parts[@]}"
+mkdir -p "$featdir"
 # shellcheck disable=SC2086 # cmd holds a program and its options
 $cmd JOB=1:"$nj" "$base.JOB.log" \
   steps/compute_features.py --compress "$compress" --allow-pipes "$allow_pipes" \

@@ -1,5 +1,6 @@
 """Tables and whole data directories: reading, checking, changing, mending."""
 
+import gzip
 import itertools
 import tempfile
 
@@ -355,21 +356,36 @@ def test_only_what_all_tables_have_is_kept_and_the_rest_listed(tmp_path):
         "utt2session": without("utt2session", "a-1-2"),
         "session2date": without("session2date", "b 2"),
         "spk2gender": without("spk2gender", "c"),
-        "recordings.jsonl.gz": "packed",
     }
     fixed = mend(tmp_path, **changed)
     assert fixed["utt2spk"] == lines("a-2-1 a", "b-1-1 b")
     assert fixed["utt2age"] == lines("a-2-1 30.5", "b-1-1 41")
     assert fixed["session2date"] == lines("a 2 2011-01-01", "b 1 10")
     assert fixed["faces/face2utt"] == lines("a-2-1-f1 a-2-1")
-    assert "recordings.jsonl.gz" not in fixed
     backup = tmp_path / "data/.backup"
     assert (backup / "dropped").read_text() == lines(
         "a-1-1 not in feats.scp", "a-1-2 not in utt2session",
         "b-2-1 session b 2 not in session2date", "c-1-1 speaker c not in spk2gender",
     )  # fmt: skip
-    assert (backup / "recordings.jsonl.gz").read_text() == "packed"
     assert (backup / "faces/face.scp").read_text() == FULL["faces/face.scp"]
+
+
+def test_what_is_dropped_leaves_the_manifests_too(tmp_path):
+    path = write_dir(tmp_path, {**FULL, "text": lines("a-2-1 x", "b-1-1 y")})
+    old = {}
+    for name in ("recordings", "supervisions"):
+        rows = [f'{{"id": "{utt}", "duration": 1.5}}\n'.encode() for utt in UTTS]
+        old[name] = gzip.compress(b"".join(rows))
+        (path / f"{name}.jsonl.gz").write_bytes(old[name])
+    fix.main([str(path)])
+    for name, packed in old.items():
+        kept = gzip.decompress((path / f"{name}.jsonl.gz").read_bytes())
+        assert kept == rows[2] + rows[3]
+        assert (path / f".backup/{name}.jsonl.gz").read_bytes() == packed
+    (path / "text").write_text(lines("a-2-1 x"))
+    (path / "recordings.jsonl.gz").write_text("something else")
+    with pytest.raises(UserError, match="jsonl.gz: not a lhotse manifest: remove it"):
+        fix.main([str(path)])
 
 
 def test_missing_ages_and_an_empty_table_drop_nobody(tmp_path):

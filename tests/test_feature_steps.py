@@ -169,7 +169,8 @@ def test_settings_of_another_type(tmp_path):
 def extract(kind, data, out, monkeypatch):
     monkeypatch.chdir(ROOT)
     parts = [str(out / "parts"), "1", str(out / "x.ark"), str(out / "x.scp")]
-    arguments = [kind, str(data), str(data / "wav.scp"), *parts]
+    settings = {"floor": "conf/mfcc.yaml", "channel": "conf/fbank.yaml"}
+    arguments = [kind, settings[kind], str(data), str(data / "wav.scp"), *parts]
     assert extract_statistics.main(arguments) == 0
     join = [str(out / "x.scp"), str(data / "utt2spk"), str(out)]
     assert join_vectors.main(join) == 0
@@ -270,6 +271,32 @@ def test_failed_features_leave_no_table_behind(tmp_path):
     assert "1 of 5 were dropped" in said and "a-1.wav: no such file" in said
     assert not (data / "feats.scp").exists()
     assert "a-1.wav" in (data / "log/make_fbank_x.dropped").read_text()
+
+
+def test_features_with_other_settings_leave_nothing_of_the_earlier(tmp_path):
+    data = make_noise_dir(tmp_path / "x", LENGTHS)
+    run("steps/make_fbank.sh", data)
+    run("steps/compute_vad.sh", "--source", "wav", data)
+    options = ["--cmd", "false"]  # every job fails
+    run("steps/make_mfcc.sh", *options, data, code=1)
+    assert "type: mfcc" in (data / "conf/features.yaml").read_text()
+    assert not (data / "feats.scp").exists() and not (data / "vad.scp").exists()
+
+
+def test_empty_tables_are_named(tmp_path):
+    data = make_noise_dir(tmp_path / "x", LENGTHS)
+    run("steps/make_fbank.sh", data)
+    (data / "feats.scp").write_text("")
+    assert f"compute_vad.sh: empty: {data}/feats.scp" in run(
+        "steps/compute_vad.sh", data, code=1
+    )
+    (data / "wav.scp").write_text("")
+    assert f"make_feats.sh: empty: {data}/wav.scp" in run(
+        "steps/make_fbank.sh", data, code=1
+    )
+    words = ["--kind", "floor", data, tmp_path / "out"]
+    said = run("steps/extract_statistics.sh", *words, code=1)
+    assert f"extract_statistics.sh: empty: {data}/wav.scp" in said
 
 
 def test_shell_steps_say_how_they_are_used(tmp_path):

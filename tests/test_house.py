@@ -163,6 +163,18 @@ def test_help_is_the_docstring():
             assert first in done.stdout, name_of(path)
 
 
+def test_shell_steps_have_help():
+    """So has run.sh; from a recipe directory, as they are called."""
+    env = {**os.environ, "CHRONOVOX_PYTHON": sys.executable}
+    for path in [ROOT / "run.sh", *sorted(ROOT.glob("steps/*.sh"))]:
+        done = subprocess.run(
+            ["bash", path.relative_to(ROOT), "--help"], cwd=ROOT, env=env, check=False,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{name_of(path)}: {done.stderr}"
+        assert "Usage" in done.stdout and "#" not in done.stdout, name_of(path)
+
+
 @pytest.mark.parametrize("path", SHELL, ids=name_of)
 def test_shell_scripts_parse(path):
     subprocess.run(["bash", "-n", path], check=True)

@@ -13,6 +13,9 @@ nj=4
 compress=true
 fmax_hz=
 name="a b"
+max_fail_ratio=0.05
+seeds=1
+device=auto
 . {ROOT}/utils/parse_options.sh
 printf '%s|' "$stage" "$nj" "$compress" "$fmax_hz" "$name" -- "$@"
 """
@@ -78,10 +81,31 @@ def test_a_value_is_never_run(tmp_path):
         (["--nj", "0"], "--nj: expected a number from 1 on, got '0'"),
         (["--nj", "2", "--Nj", "1"], "unknown option: --Nj"),
         (["---nj", "1"], "unknown option: ---nj"),
+        (["--help-message", "x"], "unknown option: --help-message"),
+        (["--max-fail-ratio", "0,1"], "expected a number from 0 to 1, got '0,1'"),
+        (["--max-fail-ratio", "1.5"], "expected a number from 0 to 1"),
+        (["--max-fail-ratio", ""], "expected a number from 0 to 1"),
+        (["--seeds", ""], "--seeds: expected whole numbers, got ''"),
+        (["--seeds", "1 two"], "--seeds: expected whole numbers, got '1 two'"),
+        (["--device", "gpu"], "--device: expected auto, cpu or cuda, got 'gpu'"),
     ],
 )
 def test_wrong_options_are_fatal_with_usage(words, message):
     assert message in refused(*words)
+
+
+@pytest.mark.parametrize("ratio", ["0", "1", "0.05", ".5", "1.0"])
+def test_good_numbers_pass(ratio):
+    assert values("--max-fail-ratio", ratio, "--seeds", "1 20 3")[-1] == "--"
+
+
+def test_what_the_environment_exports_is_no_option(tmp_path, monkeypatch):
+    monkeypatch.setenv("train_cmd", "run.pl")
+    message = "train_cmd comes from the environment: if it is an option, unset it"
+    assert message in refused("--train-cmd", "x")
+    config = tmp_path / "x.conf"
+    config.write_text("train_cmd=x\n")
+    assert message in refused("--config", config)
 
 
 def test_help_prints_the_message_and_exits_0():
@@ -104,6 +128,7 @@ def test_config_yields_to_the_command_line_wherever_it_stands(tmp_path):
         ("njj=3\n", "unknown option: njj"),
         ("compress=maybe\n", "compress: expected true or false, got 'maybe'"),
         ("stage=first\n", "stage: expected a whole number"),
+        ('help_message="Usage: script 2"\n', "unknown option: help_message"),
     ],
 )
 def test_config_is_checked_as_the_command_line_is(tmp_path, text, message):

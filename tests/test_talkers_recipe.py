@@ -1,14 +1,17 @@
 """The default recipe in its small size, end to end, as a user runs it."""
 
 import csv
+import gzip
 import shutil
+from pathlib import Path
 
+import numpy
 import soundfile
 import torch
 from kaldi_features import oracle
 from recipe_tools import SMALL, TINY_MODEL, digests, run, run_and_kill
 
-from chronovox import config, models
+from chronovox import config, datadir, models
 from chronovox.features import Extractor, FeatureConfig, apply_cmn
 from chronovox.training import settings as training_settings
 from chronovox.training.checkpoint import load_state
@@ -94,14 +97,52 @@ def test_a_run_killed_in_every_stage_gives_the_undisturbed_result(finished_recip
 
 
 def test_list_stages_names_all_eight(finished_recipe):
-    done = run(finished_recipe, "./run.sh", "--list-stages")
-    assert [line[0] for line in done.stdout.splitlines()] == list("01234567")
+    for words in (["--list-stages"], ["--nj", "2", "--list-stages", "--stage", "3"]):
+        done = run(finished_recipe, "./run.sh", *words)
+        assert [line[0] for line in done.stdout.splitlines()] == list("01234567")
 
 
 def test_wrong_options_are_usage_errors(finished_recipe):
-    for words in (["--stagee", "1"], ["--stage"], ["--stage", "two"], ["data"]):
-        done = run(finished_recipe, "./run.sh", *words, code=2)
+    before = digests(finished_recipe)
+    for words in (
+        "--stagee 1", "--stage", "--stage two", "data", "--stages 6", "--STAGES 6",
+        "--help-message x", "--stage 8", "--stage -1", "--stop-stage 9",
+        "--stage 5 --stop-stage 3", "--seeds one", "--device gpu",
+        "--model-config conf/none.yaml", "--max-fail-ratio 5", "--train-cmd x",
+        "--model exp/xvector_tiny_s1 --stop-stage 4",
+    ):  # fmt: skip
+        done = run(finished_recipe, "./run.sh", *words.split(), code=2)
         assert "Usage" in done.stdout, words
+    done = run(finished_recipe, "./run.sh", "--trials", "", code=2)
+    assert "--trials: expected names, got ''" in done.stdout
+    assert digests(finished_recipe) == before
+
+
+def silence_one(data_dir) -> str:
+    """Put a silent recording in the place of the first one; returns its name."""
+    table = datadir.read_table(data_dir / "wav.scp")
+    utt = min(table)
+    silent = data_dir.parent / "silent.wav"
+    soundfile.write(silent, numpy.zeros(32000), 16000)
+    datadir.write_table(data_dir / "wav.scp", {**table, utt: str(silent)})
+    return utt
+
+
+def test_recordings_that_are_dropped_leave_the_trials_too(finished_recipe, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished_recipe, folder, symlinks=True)
+    shutil.rmtree(folder / "exp")
+    silent = {name: silence_one(folder / "data" / name) for name in ("test", "dev")}
+    run(folder, "./run.sh", *SMALL, *TINY_MODEL, "--stage", "1")
+    for name, utt in silent.items():
+        lists = [folder / "data" / name / "trials" / kind for kind in LISTS]
+        assert lists[0].exists()
+        for path in [*filter(Path.exists, lists), folder / "data" / name / "feats.scp"]:
+            assert utt not in path.read_text().split(), path
+        packed = (folder / "data" / name / "supervisions.jsonl.gz").read_bytes()
+        assert f'"{utt}"' not in gzip.decompress(packed).decode()
+    models = {row["model"] for row in read_results(folder)}
+    assert models == {"xvector_tiny_s1", "floor", "channel"}
 
 
 def test_an_existing_model_goes_through_stages_5_to_7(finished_recipe):

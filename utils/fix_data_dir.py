@@ -8,7 +8,8 @@ Sorts, drops repeated and blank lines, mends line ends, makes spk2utt anew. An
 utterance stays if every table that must be complete has it (wav.scp, utt2session,
 feats.scp, ...), and its speaker and session are in the tables of speakers and
 sessions; ages and faces may be missing. What is dropped is listed with the reason
-in DIR/.backup/dropped, and changed files are kept as they were in DIR/.backup.
+in DIR/.backup/dropped, and leaves lhotse manifests too; changed files are kept as
+they were in DIR/.backup.
 """
 
 from pathlib import Path
@@ -106,7 +107,7 @@ def main(argv=None) -> int:
     manifests = [name for name in datadir_ops.MANIFESTS if (path / name).exists()]
     if changed:
         back_up(path, changed + (manifests if dropped else []), dropped)
-        datadir_ops.save(fixed, path, keep_manifests=not dropped)
+        datadir_ops.save(fixed, path, keep_manifests=True)
     cli.log.info(
         "%s: %d utterances in, %d out, %d dropped%s; changed: %s",
         path, len(reasons), len(reasons) - len(dropped), len(dropped),

@@ -9,8 +9,10 @@
 # arguments stay in "$@". `--config FILE` sources assignments before anything else,
 # so the command line wins; in a script that has a variable `config`, it is an
 # ordinary option. A variable that is true or false takes only these; stage and
-# stop_stage take whole numbers, and nj one from 1 on. `--help` prints $help_message.
-# What is wrong ends the script with the usage and code 2.
+# stop_stage take whole numbers, nj one from 1 on, max_fail_ratio a number from 0 to
+# 1, seeds whole numbers, device auto, cpu or cuda. `--help` prints $help_message.
+# help_message itself and what the environment exports are no options. What is wrong
+# ends the script with the usage and code 2.
 
 _po_fail() {
   printf '%s: %s\n' "${0##*/}" "$1" >&2
@@ -23,11 +25,15 @@ _po_known() {
   [[ $1 =~ ^--[a-z][a-z0-9-]*$ ]] || return 1
   local _po_as=${1#--}
   _po_as=${_po_as//-/_}
+  [ "$_po_as" != help_message ] || return 1
   [ "$_po_as" = config ] || [ "$_po_as" = help ] || [ -n "${!_po_as+x}" ]
 }
 
 # _po_check VARIABLE OLD NEW WHERE
 _po_check() {
+  if [[ ${!1@a} == *x* ]]; then
+    _po_fail "$4: $1 comes from the environment: if it is an option, unset it there"
+  fi
   case $2 in
     true | false)
       case $3 in
@@ -41,6 +47,15 @@ _po_check() {
     nj)
       [[ $3 =~ ^0*[1-9][0-9]*$ ]] ||
         _po_fail "$4: expected a number from 1 on, got '$3'" ;;
+    max_fail_ratio)
+      [[ $3 =~ ^(0|0?\.[0-9]+|1(\.0+)?)$ ]] ||
+        _po_fail "$4: expected a number from 0 to 1, got '$3'" ;;
+    seeds)
+      [[ $3 =~ ^\ *[0-9]+(\ +[0-9]+)*\ *$ ]] ||
+        _po_fail "$4: expected whole numbers, got '$3'" ;;
+    device)
+      [[ $3 =~ ^(auto|cpu|cuda)$ ]] ||
+        _po_fail "$4: expected auto, cpu or cuda, got '$3'" ;;
   esac
 }
 
@@ -60,6 +75,7 @@ _po_source() {
     [[ $_po_name =~ ^[a-z] ]] || continue
     [ -n "${_po_old[$_po_name]+x}" ] || _po_fail "$1: unknown option: $_po_name"
     [ "${_po_old[$_po_name]}" != "${!_po_name-}" ] || continue
+    [ "$_po_name" != help_message ] || _po_fail "$1: unknown option: $_po_name"
     _po_check "$_po_name" "${_po_old[$_po_name]}" "${!_po_name-}" "$1: $_po_name"
   done
 }

@@ -4,6 +4,9 @@ The extra tables (ages, sessions, dates, nationalities, faces) go wherever Kaldi
 own tables go. Trial lists and lhotse manifests do not: what is left behind is said.
 """
 
+import gzip
+import json
+import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +26,7 @@ COMPLETE_UTT = (
 )  # fmt: skip
 COMPLETE_SPK = ("spk2gender", "spk2nationality", "cmvn.scp")
 MANIFESTS = ("recordings.jsonl.gz", "supervisions.jsonl.gz")
-_STATE = ("frame_shift", "utt2age.source")
+STATE = ("frame_shift", "utt2age.source")
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def load(data_dir, read: Callable = _read_named, in_place: bool = False) -> Data
     names = [name for name in TABLES if (path / name).is_file() and name != "spk2utt"]
     tables = {name: read(path, name) for name in names}
     state = {name: (path / name).read_bytes() for name in _state_files(path)}
-    known = {name.split("/")[0] for name in (*TABLES, *_STATE, "conf")}
+    known = {name.split("/")[0] for name in (*TABLES, *STATE, "conf")}
     left = sorted(p.name for p in path.iterdir() if p.name not in known)
     left = [name for name in left if not name.startswith(".")]
     if left and not in_place:
@@ -81,13 +84,13 @@ def load(data_dir, read: Callable = _read_named, in_place: bool = False) -> Data
 
 def _state_files(path: Path) -> list[str]:
     conf = sorted(f"conf/{p.name}" for p in (path / "conf").glob("[!.]*"))
-    return [name for name in (*_STATE, *conf) if (path / name).is_file()]
+    return [name for name in (*STATE, *conf) if (path / name).is_file()]
 
 
 def save(data: DataDir, data_dir, keep_manifests: bool = False) -> None:
     """Write a data directory; tables of an earlier one at the same place are removed.
 
-    keep_manifests: lhotse manifests there stay, for they list the same utterances.
+    keep_manifests: lhotse manifests there stay, less the utterances not in `data`.
     Raises UserError if no utterance is left, or if the order of the speakers and
     of their utterances would differ.
     """
@@ -96,6 +99,8 @@ def save(data: DataDir, data_dir, keep_manifests: bool = False) -> None:
         raise UserError(f"{path}: no utterance is left")
     if problem := speaker_problem(data.utt2spk):
         raise UserError(f"{path}: {problem}")
+    if keep_manifests:
+        _filter_manifests(data, path)
     for name, table in data.tables.items():
         if table:
             datadir.write_table(path / name, table)
@@ -113,6 +118,23 @@ def save(data: DataDir, data_dir, keep_manifests: bool = False) -> None:
             log.info("removed %s, left from before", path / name)
     speakers = len(set(data.utt2spk.values()))
     log.info("%s: %d utterances, %d speakers", path, len(data.utt2spk), speakers)
+
+
+def _filter_manifests(data: DataDir, path: Path) -> None:
+    """Leave the recordings and supervisions of the utterances of `data`."""
+    recordings = {data.recording(utt) for utt in data.utt2spk}
+    for name, ids in zip(MANIFESTS, (recordings, data.utt2spk), strict=True):
+        if not (path / name).exists():
+            continue
+        try:
+            lines = gzip.decompress((path / name).read_bytes()).splitlines()
+            kept = [line + b"\n" for line in lines if json.loads(line)["id"] in ids]
+        except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{path / name}: not a lhotse manifest: remove it"
+            ) from None
+        with atomic_write(path / name, "wb") as stream:
+            stream.write(gzip.compress(b"".join(kept), mtime=0))
 
 
 def speaker_problem(utt2spk: dict[str, str]) -> str | None:

@@ -9,12 +9,13 @@ estimated.
 import gzip
 import io
 import json
+import shutil
 from pathlib import Path
 
 from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.audio import AudioSource
 
-from chronovox import datadir
+from chronovox import datadir, datadir_ops
 from chronovox.cli import UserError, log
 from chronovox.files import atomic_write
 
@@ -52,13 +53,26 @@ def _write_jsonl_gz(path: Path, items) -> None:
             text.write(json.dumps(item, ensure_ascii=False) + "\n")
 
 
+def _remove_earlier(data_dir: Path) -> None:
+    """Remove the tables of an earlier corpus in `data_dir`, and what came from it."""
+    for name in (*datadir_ops.TABLES, *datadir_ops.STATE):
+        (data_dir / name).unlink(missing_ok=True)
+    for name in ("conf", "trials", "faces", ".backup"):
+        if (data_dir / name).exists():
+            shutil.rmtree(data_dir / name)
+
+
 def write_data_dir(data_dir, entries) -> None:
     """Write both manifests, then the Kaldi tables from what was read back.
+
+    Tables, features, trial lists and settings of an earlier corpus at this place are
+    removed: its recordings had perhaps the same names.
 
     entries: what `utterance` returned, in any order. spk2gender, spk2nationality
     and session2date are written only if all speakers (sessions) have the value.
     """
     data_dir = Path(data_dir)
+    _remove_earlier(data_dir)
     entries = sorted(entries, key=lambda entry: entry[0].id)
     _write_jsonl_gz(
         data_dir / "recordings.jsonl.gz",

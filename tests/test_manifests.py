@@ -1,0 +1,46 @@
+"""Lhotse manifests and the data directories written from them."""
+
+import gzip
+
+from table_dirs import full_tables, write_dir
+
+from chronovox import manifests
+
+
+def entry(utt: str, num_samples: int = 16000):
+    return manifests.utterance(utt, f"/audio/{utt}.wav", num_samples, 16000, "a", "s1")
+
+
+def names(folder) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+WRITTEN = {
+    "recordings.jsonl.gz", "supervisions.jsonl.gz", "wav.scp", "utt2spk", "spk2utt",
+    "utt2dur", "utt2session",
+}  # fmt: skip
+
+
+def test_nothing_of_an_earlier_corpus_stays(tmp_path):
+    """Features of the same names would pass for those of the new recordings."""
+    earlier = {
+        **full_tables(), "trials/random": "a-1 a-2 target\n", "segments": "a-1 r 0 1\n",
+        "conf/features.yaml": "type: fbank\n", "frame_shift": "0.01\n",
+        ".backup/dropped": "a-3 too short\n",
+    }  # fmt: skip
+    write_dir(tmp_path, earlier)
+    (tmp_path / "notes").write_text("mine")
+    manifests.write_data_dir(tmp_path, [entry("a-2"), entry("a-1", 8000)])
+    assert names(tmp_path) == WRITTEN | {"notes"}
+    assert (tmp_path / "utt2dur").read_text() == "a-1 0.500\na-2 1.000\n"
+
+
+def test_the_same_entries_give_the_same_bytes(tmp_path):
+    for order in (["a-1", "a-2"], ["a-2", "a-1"]):
+        manifests.write_data_dir(tmp_path / order[0], map(entry, order))
+    for name in WRITTEN:
+        assert (tmp_path / "a-1" / name).read_bytes() == (
+            tmp_path / "a-2" / name
+        ).read_bytes()
+    packed = (tmp_path / "a-1/recordings.jsonl.gz").read_bytes()
+    assert gzip.decompress(packed).count(b"\n") == 2
