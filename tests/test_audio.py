@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from data_dirs import make_data_dir, noise, set_utts
 
-from chronovox.audio import WavTable
+from chronovox.audio import WavTable, read_file
 from chronovox.cli import UserError
 from chronovox.datadir import write_table
 
@@ -138,6 +138,54 @@ def test_header_of_a_program_that_streams(tmp_path):
 def test_missing_file(tmp_path):
     assert_refused(tmp_path, tmp_path / "x.wav", "no such file", "wav.scp")
     assert_refused(tmp_path, tmp_path, "a directory")
+
+
+def test_file_that_cannot_be_opened(tmp_path):
+    path = save(tmp_path / "x.wav", noise(100))
+    assert_refused(tmp_path, path / "y.wav", "Not a directory", "wav.scp")
+    assert_refused(tmp_path, tmp_path / ("x" * 300), "File name too long", "wav.scp")
+    assert_refused(tmp_path, f"{tmp_path}/x\0.wav", "correct wav.scp")
+    assert_refused(tmp_path, f"{path}:99999999999999999999", "no RIFF or FLAC record")
+    loop = tmp_path / "loop.wav"
+    loop.symlink_to(loop)
+    assert_refused(tmp_path, loop, "cannot be read", "wav.scp")
+
+
+def test_file_without_permission(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    table = WavTable(make_data_dir(tmp_path / "data", {"a-1": "x.wav"}))
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(UserError, match="a-1: x.wav: no permission .*chmod"):
+        table.read("a-1")
+
+
+def test_headerless_file(tmp_path):
+    (tmp_path / "x.raw").write_bytes(bytes(range(256)))
+    assert_refused(tmp_path, tmp_path / "x.raw", ".raw", "convert it to wav")
+
+
+def test_range_of_a_recording(tmp_path):
+    path = save(tmp_path / "x.wav", noise(100))
+    assert_refused(tmp_path, f"{path}[0:10]", "a range", "use `segments`")
+
+
+def test_whole_file_with_its_channels(tmp_path):
+    waves = np.stack([noise(3000, 1), noise(3000, 2)], 1)
+    path = save(tmp_path / "x.wav", waves, rate=48000, subtype="FLOAT")
+    samples, rate = read_file(path)
+    np.testing.assert_array_equal(samples, waves)
+    assert rate == 48000 and samples.dtype == np.float32
+    assert read_file(save(tmp_path / "y.wav", noise(100)))[0].shape == (100, 1)
+    path.write_bytes(path.read_bytes()[:-800])
+    with pytest.raises(UserError, match="truncated: 800 bytes"):
+        read_file(path)
+    waves[7, 1] = np.nan
+    with pytest.raises(UserError, match="NaN"):
+        read_file(save(tmp_path / "x.wav", waves, subtype="FLOAT"))
+    with pytest.raises(UserError, match="silent"):
+        read_file(save(tmp_path / "x.wav", np.zeros((100, 2))))
 
 
 def test_empty_file(tmp_path):

@@ -1,12 +1,14 @@
 """egs/own_corpus on a few real speakers, and on what people really hand over."""
 
 import csv
+import os
 import shutil
 
 import numpy as np
 import pytest
 import soundfile
-from recipe_tools import ROOT, TINY_MODEL, copy_project, run
+from data_dirs import noise
+from recipe_tools import ROOT, TINY_MODEL, copy_project, digests, run
 
 from chronovox import datadir
 
@@ -44,7 +46,7 @@ def corpus(shared_data, tmp_path_factory):
     change_format(three, ".mp3")
     (folder / SPEAKERS[1] / "day 1/notes.txt").write_text("quiet room\n")
     (folder / SPEAKERS[1] / "day 1/broken.wav").write_bytes(b"RIFF but no more")
-    soundfile.write(folder / SPEAKERS[2] / "day 1/phone.wav", np.ones(8000) / 9, 8000)
+    soundfile.write(folder / SPEAKERS[2] / "day 1/phone.wav", noise(8000), 8000)
     return folder
 
 
@@ -67,14 +69,14 @@ def test_a_corpus_of_real_speakers_runs_to_the_table(recipe, corpus):
         same_speaker = enrol.split("-")[0] == test.split("-")[0]
         assert same_speaker == (label == "target")
         assert not same_speaker or sessions[enrol] != sessions[test]
-    dropped = (recipe / "data/local/dropped").read_text()
-    for name, reason in (
-        ("notes.txt", "not audio"), ("broken.wav", "unreadable"),
-        ("phone.wav", "8000 Hz"),
+    for table, name, reason in (
+        ("ignored", "notes.txt", "not audio"), ("dropped", "broken.wav", "damaged"),
+        ("dropped", "phone.wav", "8000 Hz"),
     ):  # fmt: skip
-        line = next(line for line in dropped.splitlines() if name in line)
-        assert reason in line
-    assert "3 files dropped" in done.stdout
+        lines = (recipe / "data/local" / table).read_text().splitlines()
+        assert reason in next(line for line in lines if name in line)
+    assert "122 in, 120 out, 2 dropped" in done.stdout
+    assert "1 other files ignored" in done.stdout
 
 
 def test_converted_recordings_are_16_khz_mono_of_the_same_length(recipe, corpus):
@@ -101,6 +103,14 @@ def test_what_cannot_work_is_refused_with_the_remedy(recipe, corpus, tmp_path):
     assert f"{table}:2: gender 'x'" in refused(
         "--corpus", str(corpus), "--speakers", str(table)
     )
+    # Without --corpus the last one is used, with the options that are given now.
+    assert "no usable recording of somebody" in refused("--test-speakers", "somebody")
+    assert "no usable recording of somebody" in refused()
+    before = digests(recipe / "data/local")
+    run(recipe, "./run.sh", "--corpus", "x", "--dev-speakers", "9", "--bad", code=2)
+    run(recipe, "./run.sh", "--test-speakers", "--corpus", "x", code=2)
+    run(recipe, "./run.sh", "--corpus", "x", "--stage", "1", "--stop-stage", "1")
+    assert digests(recipe / "data/local") == before
     shutil.rmtree(recipe / "data/local")
     assert "give ./run.sh --corpus DIR" in refused()
 
@@ -108,3 +118,78 @@ def test_what_cannot_work_is_refused_with_the_remedy(recipe, corpus, tmp_path):
 def test_help_names_the_options_of_this_recipe():
     done = run(ROOT / "egs/own_corpus", "./run.sh", "--help")
     assert "--test-speakers" in done.stdout and "../../run.sh" in done.stdout
+
+
+def save(path, samples, rate=16000, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, rate, **options)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Six speakers with two sessions of two short recordings each."""
+    corpus = tmp_path / "corpus"
+    for n in range(24):
+        name = f"spk {n // 4}/day {n // 2 % 2}/{n % 2}.wav"
+        save(corpus / name, noise(2000, n))
+    return corpus
+
+
+def prepare(recipe, corpus, *words, code=0):
+    shutil.rmtree(recipe / "data", ignore_errors=True)
+    options = ["--stop-stage", "0", "--nj", "1", "--corpus", str(corpus)]
+    return run(recipe, "./run.sh", *options, *words, code=code).stdout
+
+
+def test_bad_recordings_are_dropped_up_to_the_ratio(recipe, small):
+    day = small / "spk 0/day 0"
+    cut = save(day / "cut.wav", np.stack([noise(9000)] * 2, 1), 48000)
+    cut.write_bytes(cut.read_bytes()[:20000])
+    save(day / "nan.wav", np.full(100, np.nan), subtype="FLOAT")
+    save(day / "silent.wav", np.zeros(100))
+    save(day / "cancel.wav", np.stack([noise(900), -noise(900)], 1))
+    save(day / "tab\tline\n.wav", noise(900))
+    os.rename(save(day / "tmp.wav", noise(900)), os.fsencode(day) + b"/caf\xe9.wav")
+    save(small / "spk 0/lost.wav", noise(900))
+    (day / "._0.wav").write_bytes(b"of another system")
+    assert "7 of 31 were dropped, more than --max-fail-ratio 0.05" in prepare(
+        recipe, small, code=1
+    )
+    assert "31 in, 24 out, 7 dropped" in prepare(
+        recipe, small, "--prepare-opts", "--max-fail-ratio 0.3"
+    )
+    dropped = (recipe / "data/local/dropped").read_text().splitlines()
+    assert len(dropped) == 7
+    for name, reason in (
+        ("cut.wav", "truncated"), ("nan.wav", "NaN"), ("silent.wav", "silent"),
+        ("cancel.wav", "silent"), (r"tab\x09line\x0a.wav", "rename it"),
+        (r"caf\xe9.wav", "rename it"), ("lost.wav", "move it"),
+    ):  # fmt: skip
+        assert reason in next(line for line in dropped if name in line)
+    assert "._0.wav hidden" in (recipe / "data/local/ignored").read_text()
+
+
+def test_a_corpus_of_junk_is_refused(recipe, tmp_path):
+    save(tmp_path / "a/b/c.wav", np.zeros(100))
+    assert "1 of 1 were dropped" in prepare(recipe, tmp_path, code=1)
+    (tmp_path / "a/b/c.wav").rename(tmp_path / "a/b/\t.wav")
+    assert r"\x09.wav: control characters" in prepare(recipe, tmp_path, code=1)
+
+
+def test_names_are_cleaned_in_tables_and_options(recipe, small, tmp_path):
+    lines = [f"spk {n}\t{'mf'[n % 2]}" for n in range(6)] + ["stranger\tf"]
+    table = tmp_path / "speakers.tsv"
+    table.write_text("\n".join(["speaker\tgender", *lines, ""]), encoding="utf-8-sig")
+    done = prepare(
+        recipe, small, "--speakers", str(table),
+        "--test-speakers", "spk 0, spk 1", "--dev-speakers", "spk_2,spk 3",
+    )  # fmt: skip
+    assert "1 of 7 speakers have no usable recording, such as 'stranger'" in done
+    assert (recipe / "data/test/spk2gender").read_text() == "spk_0 m\nspk_1 f\n"
+
+
+def test_sessions_that_cleaning_would_merge_are_refused(recipe, small):
+    save(small / "spk 0/day+1/x.wav", noise(900))
+    done = prepare(recipe, small, code=1)
+    assert "day 1 and" in done and "day+1 are both session 'spk_0-day_1'" in done

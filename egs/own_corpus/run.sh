@@ -14,6 +14,8 @@ Options (default):
   --test-speakers WHICH   a number, or names joined by commas (a fifth of those
                           with two or more sessions)
   --dev-speakers WHICH    likewise, for the training log (a fifth of the others)
+Stage 0 uses these four and remembers them: without --corpus the last corpora are
+used, and if none of the four is given, all is as it was.
 Every option of the project's run.sh (../../run.sh --help) may follow; the default
 of --seeds is '1 2 3' here, and of --trials 'random'."
 
@@ -23,7 +25,7 @@ rest=()
 while [ $# -gt 0 ]; do
   case $1 in
     --corpus | --speakers | --test-speakers | --dev-speakers)
-      if [ $# -lt 2 ]; then
+      if [ -z "${2:-}" ] || [[ $2 == --* ]]; then
         printf 'run.sh: %s needs a value\n%s\n' "$1" "$help_message" >&2
         exit 2
       fi
@@ -34,11 +36,15 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-# Paths may hold blanks, so they travel in files: one word a line.
+# Paths may hold blanks, so local/prepare_data.sh gets them one word a line.
+unset OWN_CORPORA OWN_OPTIONS
 if [ ${#corpora[@]} -gt 0 ]; then
-  mkdir -p data/local
-  printf '%s\n' "${corpora[@]}" > data/local/corpora
-  printf '%s\n' ${prepare[@]+"${prepare[@]}"} > data/local/options
+  OWN_CORPORA=$(printf '%s\n' "${corpora[@]}")
+  export OWN_CORPORA
+fi
+if [ ${#corpora[@]} -gt 0 ] || [ ${#prepare[@]} -gt 0 ]; then
+  OWN_OPTIONS=$(printf '%s\n' ${prepare[@]+"${prepare[@]}"})
+  export OWN_OPTIONS
 fi
 
 exec ../../run.sh --seeds "1 2 3" --trials random \

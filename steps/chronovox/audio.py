@@ -77,7 +77,7 @@ class WavTable:
         rxfile = self._wavs[reco]
         try:
             samples, rate = _read_recording(rxfile, span_s)
-            _check_samples(samples)
+            check_samples(samples)
             if sampling_rate is not None and rate != sampling_rate:
                 raise UserError(
                     f"{rate} Hz, but the feature settings say {sampling_rate} Hz: "
@@ -88,7 +88,19 @@ class WavTable:
         return samples, rate
 
 
-def _check_samples(samples: np.ndarray) -> None:
+def read_file(path) -> tuple[np.ndarray, int]:
+    """A whole file: samples `(N, channels)` float32 in [-1, 1), and their rate in Hz.
+
+    Raises UserError as `WavTable.read` does, without naming the file; any number of
+    channels will do.
+    """
+    samples, rate = _read_location(kaldi_io.Location(str(path)), [], mono=False)
+    check_samples(samples)
+    return samples, rate
+
+
+def check_samples(samples: np.ndarray) -> None:
+    """Raise UserError for samples that are not finite, or all the same."""
     low, high = samples.min(), samples.max()
     if not np.isfinite([low, high]).all():
         raise UserError("holds samples that are NaN or infinite: make it again")
@@ -104,20 +116,39 @@ def _read_recording(rxfile: str, span_s: list[float]):
             raise UserError("the command printed nothing")
         return _decode(io.BytesIO(data), len(data), span_s)
     location = kaldi_io.parse_location(rxfile)
+    if location.ranges:
+        raise UserError("a range of a recording: name it whole, and use `segments`")
+    return _read_location(location, span_s)
+
+
+def _read_location(location: kaldi_io.Location, span_s: list[float], mono=True):
     try:
-        with open(location.path, "rb") as stream:
-            if location.offset is not None:
-                data = _ark_record(stream, location.offset)
-                return _decode(io.BytesIO(data), len(data), span_s)
+        with _open(location.path) as stream:
             size = stream.seek(0, io.SEEK_END)
             stream.seek(0)
+            if location.offset is not None:
+                data = _ark_record(stream, min(location.offset, size))
+                return _decode(io.BytesIO(data), len(data), span_s, mono)
             if size == 0:
                 raise UserError("empty file (0 bytes): copy it again or remove it")
-            return _decode(stream, size, span_s)
+            return _decode(stream, size, span_s, mono)
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({error.strerror}): copy it again or correct wav.scp"
+        ) from None
+
+
+def _open(path: str):
+    try:
+        return open(path, "rb")
     except FileNotFoundError:
         raise UserError("no such file: correct the path in wav.scp") from None
     except IsADirectoryError:
         raise UserError("a directory: name a file in wav.scp") from None
+    except PermissionError:
+        raise UserError("no permission to read it: change it with chmod") from None
+    except ValueError:
+        raise UserError("no file can have this name: correct wav.scp") from None
 
 
 def _ark_record(stream, offset: int) -> bytes:
@@ -135,12 +166,17 @@ def _ark_record(stream, offset: int) -> bytes:
     raise UserError("no RIFF or FLAC record at this offset of the ark")
 
 
-def _decode(stream, size: int, span_s: list[float]):
-    """Decode a stream of `size` bytes; only the span asked for is read."""
+def _decode(stream, size: int, span_s: list[float], mono: bool = True):
+    """Decode a stream of `size` bytes; only the span asked for is read.
+
+    mono: samples `(N,)`, and more channels are an error; else `(N, channels)`.
+    """
+    if Path(getattr(stream, "name", "")).suffix.lower() == ".raw":
+        raise UserError("a .raw file does not tell its format: convert it to wav")
     promised = _riff_samples_bytes(stream, size)
     try:
         with soundfile.SoundFile(stream) as audio:
-            if audio.channels != 1:
+            if mono and audio.channels != 1:
                 raise UserError(
                     f"{audio.channels} channels: make it mono (such as "
                     "`sox in.wav out.wav remix 1` for the first channel)"
@@ -156,7 +192,7 @@ def _decode(stream, size: int, span_s: list[float]):
                 raise UserError("its header does not tell its length: convert it")
             first, last = _span(audio.frames, audio.samplerate, span_s)
             audio.seek(first)
-            samples = audio.read(last - first, dtype="float32")
+            samples = audio.read(last - first, "float32", always_2d=not mono)
             rate = audio.samplerate
     except soundfile.LibsndfileError as error:
         raise UserError(

@@ -5,9 +5,9 @@ usage: local/convert_audio.py RECORDINGS AUDIO_DIR CONVERTED
 e.g.:  local/convert_audio.py data/local/recordings.1 data/audio data/local/audio.1
 
 Other recordings are written once as FLAC under AUDIO_DIR: channels averaged, the
-rate brought down to 16 kHz. CONVERTED gets lines `utterance path num_samples`;
-CONVERTED.dropped names what cannot be used and why (unreadable, no samples, or
-recorded below 16 kHz: bandwidth that is not there cannot be made up).
+rate brought down to 16 kHz. CONVERTED gets lines `utterance num_samples path`;
+CONVERTED.dropped names what cannot be used and why (unreadable, truncated, silent,
+or recorded below 16 kHz: bandwidth that is not there cannot be made up).
 """
 
 from math import gcd
@@ -17,7 +17,8 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from chronovox import cli, datadir, files
+from chronovox import audio, cli, datadir, files
+from chronovox.coverage import Coverage
 
 SAMPLING_RATE = 16000
 
@@ -32,27 +33,21 @@ def get_parser():
 
 def to_16k_mono(samples: np.ndarray, rate: int) -> np.ndarray:
     """(N, channels) at `rate` Hz -> (M,) at 16 kHz."""
-    mono = samples.mean(axis=1)
+    mono = samples.mean(axis=1, dtype=np.float64)
     common = gcd(rate, SAMPLING_RATE)
     return resample_poly(mono, SAMPLING_RATE // common, rate // common)
 
 
 def convert(path: str, target: Path) -> tuple[str, int]:
     """Return (path to use, number of samples). Raises UserError."""
-    try:
-        with soundfile.SoundFile(path) as audio:
-            rate, channels, kind = audio.samplerate, audio.channels, audio.format
-            if rate < SAMPLING_RATE:
-                raise cli.UserError(f"recorded at {rate} Hz, below {SAMPLING_RATE}")
-            lossless = kind in ("WAV", "FLAC")
-            if rate == SAMPLING_RATE and channels == 1 and lossless:
-                return path, audio.frames
-            samples = audio.read(always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise cli.UserError(f"unreadable: {error.error_string}") from None
-    if len(samples) == 0:
-        raise cli.UserError("no samples")
+    samples, rate = audio.read_file(path)
+    if rate < SAMPLING_RATE:
+        raise cli.UserError(f"recorded at {rate} Hz, below {SAMPLING_RATE}")
+    lossless = soundfile.info(path).format in ("WAV", "FLAC")
+    if rate == SAMPLING_RATE and samples.shape[1] == 1 and lossless:
+        return path, len(samples)
     mono = np.clip(to_16k_mono(samples, rate), -1.0, 1.0)
+    audio.check_samples(mono)  # channels can cancel each other
     with files.atomic_write(target, "wb") as stream:
         soundfile.write(stream, mono, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
     return str(target), len(mono)
@@ -61,19 +56,18 @@ def convert(path: str, target: Path) -> tuple[str, int]:
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     audio_dir = Path(args.audio_dir).resolve()
-    lines, dropped = [], []
+    coverage = Coverage()
+    converted = {}
     for line in datadir.read_lines(args.recordings):
         utt, spk, session, path = line.split("\t")
-        try:
-            used, length = convert(path, audio_dir / spk / session / f"{utt}.flac")
-            lines.append(f"{utt}\t{used}\t{length}")
-        except cli.UserError as error:
-            dropped.append(f"{path}\t{error}")
-    files.write_lines(args.converted, lines)
-    files.write_lines(f"{args.converted}.dropped", dropped)
-    cli.log.info(
-        "%d in, %d out, %d dropped", len(lines) + len(dropped), len(lines), len(dropped)
-    )
+        with coverage.item(utt):
+            try:
+                used, length = convert(path, audio_dir / spk / session / f"{utt}.flac")
+            except cli.UserError as error:
+                raise cli.UserError(f"{path}: {error}") from None
+            converted[utt] = f"{length} {used}"
+    datadir.write_table(args.converted, converted)
+    coverage.finish(f"{args.converted}.dropped")
     return 0
 
 

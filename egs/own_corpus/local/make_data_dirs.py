@@ -7,12 +7,15 @@ e.g.:  local/make_data_dirs.py --test-speakers 20 data/local/recordings \\
 
 Development and test speakers are drawn among those with two or more sessions,
 because only these give target trials that cross sessions; where nobody has two
-sessions, among all with two or more utterances. The others train.
+sessions, among all with two or more utterances. The others train. Names are cleaned
+as in RECORDINGS before they are compared.
 """
 
 import csv
 import random
 from pathlib import Path
+
+from list_recordings import clean
 
 from chronovox import cli, datadir, manifests
 
@@ -33,7 +36,7 @@ def get_parser():
     )
     parser.add_argument("--seed", type=int, default=1, help="of the draw (1)")
     parser.add_argument("recordings", help="lines `utt spk session path`")
-    parser.add_argument("converted", help="lines `utt path num_samples`")
+    parser.add_argument("converted", help="lines `utt num_samples path`")
     parser.add_argument("data", help="where train, dev and test are made")
     return parser
 
@@ -42,25 +45,36 @@ def read_speakers(path: str | None) -> dict[str, dict[str, str]]:
     """speaker -> {gender, nationality}, empty values left out. Raises UserError."""
     if path is None:
         return {}
-    rows = csv.DictReader(datadir.read_lines(path), delimiter="\t")
+    lines = datadir.read_lines(path)
+    lines[0] = lines[0].removeprefix("\ufeff")  # some programs' mark of UTF-8
+    rows = csv.DictReader(lines, delimiter="\t")
     if "speaker" not in (rows.fieldnames or ()):
         raise cli.UserError(f"{path}:1: no column 'speaker' in the header")
     speakers: dict[str, dict[str, str]] = {}
     for row in rows:
+        where = f"{path}:{rows.line_num}"
+        spk = clean((row["speaker"] or "").strip())
         values = {"gender": (row.get("gender") or "").strip()[:1].lower()}
         for name, value in row.items():
             if name and name.endswith("nationality"):
                 values["nationality"] = (value or "").strip().replace(" ", "_")
         if values["gender"] not in ("", "m", "f"):
-            raise cli.UserError(
-                f"{path}:{rows.line_num}: gender '{row['gender']}' is not m or f"
-            )
-        if row["speaker"] in speakers:
-            raise cli.UserError(
-                f"{path}:{rows.line_num}: speaker '{row['speaker']}' stands twice"
-            )
-        speakers[row["speaker"]] = {k: v for k, v in values.items() if v}
+            raise cli.UserError(f"{where}: gender '{row['gender']}' is not m or f")
+        if not spk or spk in speakers:
+            problem = f"speaker '{spk}' stands twice" if spk else "no speaker"
+            raise cli.UserError(f"{where}: {problem}")
+        speakers[spk] = {k: v for k, v in values.items() if v}
     return speakers
+
+
+def warn_of_unknown(path: str | None, about, known: set[str]) -> None:
+    """Say how many speakers of the table have no recording."""
+    unknown = sorted(set(about) - known)
+    if unknown:
+        cli.log.warning(
+            "%s: %d of %d speakers have no usable recording, such as '%s'",
+            path, len(unknown), len(about), unknown[0],
+        )  # fmt: skip
 
 
 def eligible(utterances, taken: set[str]) -> list[str]:
@@ -75,8 +89,8 @@ def eligible(utterances, taken: set[str]) -> list[str]:
 
 def choose(option: str, value: str, candidates, known, rng) -> set[str]:
     """The speakers that `--test-speakers` or `--dev-speakers` asks for."""
-    if value and not value.isdigit() or value in known:
-        names = set(value.split(","))
+    if value and not value.isdecimal() or value in known:
+        names = {clean(name.strip()) for name in value.split(",")}
         if not names <= known:
             raise cli.UserError(
                 f"{option}: no usable recording of {', '.join(sorted(names - known))}"
@@ -118,13 +132,14 @@ def main(argv=None) -> int:
     about = read_speakers(args.speakers)
     audio = {}
     for line in datadir.read_lines(args.converted):
-        utt, path, num_samples = line.split("\t")
+        utt, num_samples, path = line.split(" ", 2)
         audio[utt] = (path, int(num_samples))
     utterances = []
     for line in datadir.read_lines(args.recordings):
         utt, spk, session, _ = line.split("\t")
         if utt in audio:
             utterances.append((utt, spk, session))
+    warn_of_unknown(args.speakers, about, {spk for _, spk, _ in utterances})
     where = split_speakers(utterances, args.test_speakers, args.dev_speakers, args.seed)
     entries: dict[str, list] = {"train": [], "dev": [], "test": []}
     for utt, spk, session in utterances:

@@ -1,24 +1,31 @@
 #!/usr/bin/env bash
 # Make data/train, data/dev and data/test from trees of recordings.
 #
-# Usage: local/prepare_data.sh [--nj N] [--cmd CMD] DATA
+# Usage: local/prepare_data.sh [options] DATA
 # e.g.:  local/prepare_data.sh --nj 4 --cmd utils/run.py data
 #
-# Inputs (written by run.sh from its options):
-#   DATA/local/corpora   one directory a line
-#   DATA/local/options   options of local/make_data_dirs.py, one word a line
+# Inputs (environment, set by run.sh from its options; stored in DATA/local, where
+# the last ones are taken from if they are not set):
+#   OWN_CORPORA   one directory a line
+#   OWN_OPTIONS   options of local/make_data_dirs.py, one word a line
 # Outputs:
 #   DATA/{train,dev,test}   Kaldi tables and lhotse manifests
 #   DATA/audio              recordings that had to be converted to 16 kHz mono
-#   DATA/local/dropped      what cannot be used, and why
+#   DATA/local/dropped      recordings that cannot be used, and why
+#   DATA/local/ignored      files that are no recordings, and why
 
 set -euo pipefail
 
-help_message="Usage: local/prepare_data.sh [--nj N] [--cmd CMD] DATA
-  e.g.: local/prepare_data.sh --nj 4 --cmd utils/run.py data"
+help_message="Usage: local/prepare_data.sh [options] DATA
+  e.g.: local/prepare_data.sh --nj 4 --cmd utils/run.py data
+Options (default):
+  --nj N               jobs (4)
+  --cmd CMD            how jobs are run (utils/run.py)
+  --max-fail-ratio X   share of recordings that may be dropped (0.05)"
 
 nj=4
 cmd=utils/run.py
+max_fail_ratio=0.05
 
 . ./path.sh
 . utils/parse_options.sh
@@ -30,27 +37,38 @@ fi
 data=$1
 local=$data/local
 
-if [ ! -f "$local/corpora" ]; then
+if [ -z "${OWN_CORPORA:-}" ] && [ ! -f "$local/corpora" ]; then
   echo "prepare_data.sh: no corpus: give ./run.sh --corpus DIR" >&2
   exit 1
+fi
+mkdir -p "$local"
+if [ -n "${OWN_CORPORA:-}" ]; then echo "$OWN_CORPORA" > "$local/corpora"; fi
+if [ -n "${OWN_OPTIONS+set}" ] || [ ! -f "$local/options" ]; then
+  echo "${OWN_OPTIONS:-}" > "$local/options"
 fi
 
 local/list_recordings.py "$local/corpora" "$local/recordings"
 
 jobs=$(wc -l < "$local/recordings")
 if [ "$nj" -lt "$jobs" ]; then jobs=$nj; fi
-parts=$(seq -f "$local/recordings.%.0f" "$jobs")
-# shellcheck disable=SC2086  # one word a part
-utils/split_scp.py "$local/recordings" $parts
+mapfile -t parts < <(seq -f "$local/recordings.%.0f" "$jobs")
+utils/split_scp.py "$local/recordings" "${parts[@]}"
+# shellcheck disable=SC2086  # cmd holds a program and its options
 $cmd JOB=1:"$jobs" "$local/log/convert_audio.JOB.log" \
   local/convert_audio.py "$local/recordings.JOB" "$data/audio" "$local/audio.JOB"
 
-for n in $(seq "$jobs"); do cat "$local/audio.$n"; done > "$local/audio"
-for n in $(seq "$jobs"); do cat "$local/audio.$n.dropped"; done |
-  cat "$local/recordings.dropped" - > "$local/dropped"
+# What the list of recordings had to leave out counts as one more part.
+last=$((jobs + 1))
+: > "$local/audio.$last"
+cp "$local/recordings.dropped" "$local/audio.$last.dropped"
+cat "$local/recordings" "$local/recordings.dropped" > "$local/expected"
+steps/collect_parts.py --max-fail-ratio "$max_fail_ratio" \
+  --dropped "$local/audio.JOB.dropped=$local/dropped" "$last" "$local/expected" \
+  "$local/audio.JOB=$local/audio"
 
 mapfile -t options < <(sed '/^$/d' "$local/options")
 local/make_data_dirs.py ${options[@]+"${options[@]}"} \
   "$local/recordings" "$local/audio" "$data"
 echo "prepare_data.sh: $(wc -l < "$local/audio") recordings used," \
-  "$(wc -l < "$local/dropped") files dropped (see $local/dropped)"
+  "$(wc -l < "$local/dropped") dropped (see $local/dropped)," \
+  "$(wc -l < "$local/ignored") other files ignored (see $local/ignored)"
