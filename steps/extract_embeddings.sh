@@ -16,7 +16,7 @@
 # Inputs: EXP_M/config.yaml, features.yaml, final.pt; DATA/feats.scp, vad.scp (if
 #   the model wants it), utt2num_frames, utt2spk, conf/features.yaml
 # Outputs: OUT_DIR/xvector.{ark,scp}, spk_xvector.{ark,scp}, num_utts.ark, log/,
-#   dropped: `<utt> <reason>`
+#   dropped: `<utt> <reason>`, made_from: `<file> <sha256>` of network and corpus
 set -euo pipefail
 
 nj=4
@@ -25,12 +25,15 @@ device=cpu
 batch_frames=20000
 max_fail_ratio=0.05
 
+# The help is the head of this file.
+help_message=$(sed -n '1d; /^#/!q; s/^# \{0,1\}//p' "$0")
+
 . ./path.sh
 . utils/parse_options.sh
+. utils/split_table.sh
 
 if [ $# -ne 3 ]; then
-  echo "Usage: steps/extract_embeddings.sh [options] EXP_M DATA OUT_DIR" >&2
-  echo "e.g.:  steps/extract_embeddings.sh --nj 2 exp/m data/test exp/m/test" >&2
+  echo "$help_message" >&2
   exit 2
 fi
 exp=$1
@@ -43,15 +46,11 @@ for file in "$exp/config.yaml" "$exp/features.yaml" "$exp/final.pt" \
   [ -f "$file" ] || { echo "extract_embeddings.sh: no such file: '$file'" >&2; exit 1; }
 done
 
-num_utts=$(wc -l < "$data/feats.scp")
-nj=$((nj < num_utts ? nj : num_utts))
-mkdir -p "$out/log" "$parts"
+mkdir -p "$out/log"
+split_table "$data/feats.scp" "$parts/feats.JOB.scp"
 # What an earlier run left must not be taken for the result of one that fails.
-rm -f "$out/xvector.scp" "$out/spk_xvector.scp"
+rm -f "$out/xvector.scp" "$out/spk_xvector.scp" "$out/made_from"
 
-tables=()
-for job in $(seq "$nj"); do tables+=("$parts/feats.$job.scp"); done
-utils/split_scp.py "$data/feats.scp" "${tables[@]}"
 gpu=()
 if [ "$device" = cuda ]; then gpu=(--gpu 1); fi
 # shellcheck disable=SC2086 # cmd holds a program and its options
@@ -64,4 +63,10 @@ steps/collect_parts.py --max-fail-ratio "$max_fail_ratio" \
   --dropped "$parts/dropped.JOB=$out/dropped" "$nj" "$data/feats.scp" \
   "$parts/xvector.JOB.scp=$parts/xvector.scp"
 steps/join_vectors.py "$parts/xvector.scp" "$data/utt2spk" "$out"
+# Scoring refuses vectors of another network or corpus than the present ones.
+for file in "$data/corpus.json" "$exp/final.pt"; do
+  [ -f "$file" ] || continue
+  echo "$(basename "$file") $(sha256sum < "$file" | cut -d ' ' -f 1)"
+done > "$parts/made_from"
+mv "$parts/made_from" "$out/made_from"
 rm -r "$parts"

@@ -29,6 +29,7 @@ import numpy as np
 from chronovox import cli, kaldi_io
 from chronovox.cli import UserError, log
 from chronovox.datadir import read_table
+from chronovox.files import sha256
 from chronovox.scoring import cosine_scores, name_below, write_scores
 from chronovox.trials import read_trials
 
@@ -65,6 +66,41 @@ def describe_model(model: Path) -> dict:
     return {"model": name_below("exp", model), "seed": seed, "config": fingerprint}
 
 
+def training_speakers(model: Path) -> list[Path]:
+    """The table of the speakers that trained the model; none if it is untrained.
+
+    Raises UserError if a trained model has lost it.
+    """
+    path = model / "spk2id"
+    if path.exists():
+        return [path]
+    for name in ("config.yaml", "final.pt"):
+        if (model / name).exists():
+            raise UserError(
+                f"{path}: no such file, but {model / name} is there: without the "
+                "speakers of the training no honest trial can be told: restore it"
+            )
+    return []
+
+
+def check_origin(embeddings: Path, model: Path, data: Path) -> None:
+    """Refuse embeddings of another network or corpus than the ones there are now.
+
+    Raises UserError. Vectors of untrained references carry no record to check.
+    """
+    record = embeddings / "made_from"
+    if not record.exists() and not (model / "final.pt").exists():
+        return
+    made_from = read_table(record)
+    for path in (model / "final.pt", data / "corpus.json"):
+        now = sha256(path) if path.exists() else None
+        if made_from.get(path.name) != now:
+            raise UserError(
+                f"{record}: {path} has changed since these embeddings were made: "
+                "extract them again (./run.sh --stage 5)"
+            )
+
+
 def find_overlap(speakers: set[str], tables, allow: bool) -> list[str]:
     """Marks for a list whose `speakers` occur in tables keyed by speaker.
 
@@ -93,7 +129,7 @@ def main(argv=None) -> int:
     parser = get_parser()
     args = parser.parse_args(argv)
     model, scp = Path(args.model), Path(args.embeddings) / "xvector.scp"
-    seen = [path for path in [model / "spk2id"] if path.exists()]
+    seen = training_speakers(model)
     mean = None
     if args.backend == "cosine_mean":
         if args.mean_embeddings is None:
@@ -101,6 +137,7 @@ def main(argv=None) -> int:
         seen.append(Path(args.mean_embeddings) / "spk_xvector.scp")
 
     info = describe_model(model)
+    check_origin(scp.parent, model, Path(args.data))
     trials = read_trials(args.trials)
     keys, vectors = kaldi_io.read_vectors(scp)
     enrol, test = trials.rows({key: row for row, key in enumerate(keys)}, scp)

@@ -14,6 +14,7 @@ Writes EXP_M/config.yaml, spk2id, features.yaml, final.pt (the network alone),
 checkpoints/, runinfo.json, log/dropped.
 """
 
+import argparse
 import contextlib
 import fcntl
 import hashlib
@@ -27,6 +28,13 @@ from chronovox.features import FeatureConfig
 from chronovox.files import write_lines
 
 
+def seed(text: str) -> int:
+    """The type of --seed: what numpy and torch both take."""
+    if not (text.isascii() and text.isdigit()) or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"expected 0 to 2^31 - 1, got '{text}'")
+    return int(text)
+
+
 def get_parser():
     parser = cli.parser(__doc__)
     parser.add_argument("config", help="settings, such as conf/xvector_aam.yaml")
@@ -38,7 +46,7 @@ def get_parser():
         help="auto takes a GPU if there is one (default: auto)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=int, help="of weights and batches (default: the config's)"
+        "--seed", type=seed, help="of weights and batches (default: the config's)"
     )
     parser.add_argument(
         "--dev-trials", help="default: DATA_DEV/trials/random", metavar="FILE"

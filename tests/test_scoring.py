@@ -10,6 +10,7 @@ from scipy.spatial.distance import cosine
 import score_trials
 from chronovox.cli import UserError
 from chronovox.datadir import write_table
+from chronovox.files import sha256
 from chronovox.kaldi_io import ArkWriter
 from chronovox.scoring import cosine_scores, name_below, read_scores
 from chronovox.trials import Trials, read_trials
@@ -155,9 +156,32 @@ def test_speakers_of_the_mean_are_refused(world):
     score(world, "--mean-embeddings", test)
 
 
-def test_a_model_without_spk2id_is_untrained(world):
+def test_a_model_without_spk2id_is_untrained_or_refused(world):
     (world["model"] / "spk2id").unlink()
+    with pytest.raises(UserError, match="spk2id: no such file, but .*config.yaml is"):
+        score(world)
+    (world["model"] / "config.yaml").unlink()
     assert score(world).exists()
+
+
+def test_embeddings_of_another_network_or_corpus_are_refused(world):
+    network, corpus = world["model"] / "final.pt", world["data"] / "corpus.json"
+    network.write_bytes(b"one")
+    with pytest.raises(UserError, match="made_from: no such file"):
+        score(world)
+    corpus.write_text("{}")
+    made_from = {path.name: sha256(path) for path in (network, corpus)}
+    write_table(world["model"] / "test" / "made_from", made_from)
+    assert score(world).exists()
+    for path in (network, corpus):
+        before = path.read_bytes()
+        path.write_bytes(b"another")
+        with pytest.raises(UserError, match=f"{path.name} has changed since"):
+            score(world)
+        path.write_bytes(before)
+    corpus.unlink()
+    with pytest.raises(UserError, match="corpus.json has changed"):
+        score(world)
 
 
 def test_unknown_keys_are_named_by_line(world):

@@ -383,3 +383,17 @@ def test_two_trainings_of_one_model_are_refused(world):
         pytest.raises(UserError, match="another process is training this model"),
     ):
         train_embedding.main(world)
+
+
+@pytest.mark.parametrize("seed", ["-1", "99999999999", "x"])
+def test_a_seed_out_of_range_is_a_usage_error(world, seed, capsys):
+    with pytest.raises(SystemExit) as error:
+        train_embedding.main(["--seed", seed, *world])
+    assert error.value.code == 2
+    assert "expected 0 to 2^31 - 1" in capsys.readouterr().err
+
+
+def test_a_network_type_that_is_no_name_is_named(world):
+    write_settings(Path(world[0]), model={"type": ["a"]})
+    with pytest.raises(UserError, match="is not one of xvector"):
+        train_embedding.main(world)

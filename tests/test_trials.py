@@ -48,6 +48,7 @@ def test_trials_survive_a_round_trip_in_file_order(tmp_path):
         ("a b target 0.5\n", ":1: expected 3 fields, found 4"),
         ("a b target\n\n", ":2: expected 3 fields, found 0"),
         ("a b\nc target c d nontarget\n", ":1: expected 3 fields, found 2"),
+        ("a b target\nc c target\n", ":2: 'c' is compared with itself"),
         ("a b target\na c imposter\n", ":2: label 'imposter' is not target or nonta"),
         ("", ": empty file"),
         ("a b target", ": the last line has no line end"),

@@ -71,7 +71,7 @@ def from_dict(data, cls, where: str):
     }
     try:
         return cls(**values)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UserError(f"{where}: {error}") from None
 
 

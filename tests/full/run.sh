@@ -5,8 +5,8 @@
 # Usage: tests/full/run.sh [WORLD_SEED ...]
 # e.g.:  tests/full/run.sh 11 12 13
 #
-# Works in exp/full, and goes on where it was stopped: a world that has its scores
-# is not made again. Fails if, without ageing, the error rate rises with the years
+# Works in exp/full/COMMIT, and goes on where it was stopped: a world that has its
+# scores is not made again. Fails if, without ageing, the error rate rises with the years
 # between two sessions, or if, with ageing, it does not (95 % interval of the rise).
 
 set -euo pipefail
@@ -15,11 +15,12 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 cd "$root"
 . ./path.sh
 
-seeds=("${@:-11}")
+if [ $# -gt 0 ]; then seeds=("$@"); else seeds=(11 12 13); fi
+commit=$(git rev-parse --short HEAD)
 failed=0
 for seed in "${seeds[@]}"; do
   for dose in 0 1; do
-    work=exp/full/seed${seed}_dose$dose
+    work=exp/full/$commit/seed${seed}_dose$dose
     scores=$work/exp/xvector_aam_s1/scores_test/random.cosine.json
     if [ ! -f "$scores" ]; then
       mkdir -p "$work"

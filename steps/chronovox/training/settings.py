@@ -83,6 +83,8 @@ class TrainingConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is from 1 on")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError("seed is from 0 to 2^31 - 1")
         if self.batch_size < 2:
             raise ValueError("batch_size is from 2 on, for BatchNorm")
         if len(self.chunk_frames) != 2 or not (

@@ -92,8 +92,9 @@ def read_columns(path, num_fields: int) -> list[list[str]]:
 def read_trials(path) -> Trials:
     """Read a trial list.
 
-    Raises UserError that names file and line for a wrong number of fields or an
-    unknown label, and for a missing or an empty file.
+    Raises UserError that names file and line for a wrong number of fields, an
+    unknown label or an utterance compared with itself, and for a missing or an
+    empty file.
     """
     enrol, test, labels = read_columns(path, 3)
     try:
@@ -104,6 +105,11 @@ def read_trials(path) -> Trials:
             f"{path}:{labels.index(label) + 1}: label '{label}' is not "
             f"{' or '.join(LABELS)}"
         ) from None
+    for number, (one, other) in enumerate(zip(enrol, test, strict=True), 1):
+        if one == other:
+            raise UserError(
+                f"{path}:{number}: '{one}' is compared with itself: remove the trial"
+            )
     return Trials(enrol, test, is_target, str(path))
 
 
