@@ -47,6 +47,10 @@ for file in "$exp/config.yaml" "$exp/features.yaml" "$exp/final.pt" \
 done
 
 mkdir -p "$out/log"
+[ -s "$data/feats.scp" ] || {
+  echo "extract_embeddings.sh: empty: $data/feats.scp: run steps/make_fbank.sh" >&2
+  exit 1
+}
 split_table "$data/feats.scp" "$parts/feats.JOB.scp"
 # What an earlier run left must not be taken for the result of one that fails.
 rm -f "$out/xvector.scp" "$out/spk_xvector.scp" "$out/made_from"

@@ -6,7 +6,8 @@ Usage: steps/print_results.py RESULTS_DIR
 
 One block for each trial list: the networks first, the untrained reference systems
 under them. EER in percent with its 95 % interval over speakers; the EER of Kaldi's
-step rule; minimum detection costs at target priors 0.01, 0.05 and 0.001.
+step rule; minimum detection costs at target priors 0.01, 0.05 and 0.001. Where rows
+of one name have different settings, the name is followed by their fingerprint.
 """
 
 from itertools import groupby
@@ -23,14 +24,31 @@ def get_parser():
     return parser
 
 
-def cells(row: dict) -> tuple[str, ...]:
-    """A row as text: model, back end, seed, rates; a star for a marked row."""
+def stem_of(row: dict) -> str:
+    """The name of the model without the seed."""
+    return row["model"].removesuffix(f"_s{row['seed']}")
+
+
+def mixed_stems(rows: list[dict]) -> set[str]:
+    """The names under which stand rows of more than one configuration."""
+    configs: dict[str, set] = {}
+    for row in rows:
+        configs.setdefault(stem_of(row), set()).add(row["config"])
+    return {stem for stem, found in configs.items() if len(found) > 1}
+
+
+def cells(row: dict, mixed: set[str]) -> tuple[str, ...]:
+    """A row as text: model, back end, seed, rates; a star for a marked row.
+
+    A name in `mixed` is followed by the configuration.
+    """
     eer, low, high, kaldi = (
         "-" if row[name] is None else f"{100 * row[name]:.2f}"
         for name in ("eer", "eer_lo", "eer_hi", "eer_kaldi")
     )
     costs = (f"{row[f'mindcf_{p}']:.3f}" for p in ("0.01", "0.05", "0.001"))
     name = row["model"] + (" (untrained)" if row["config"] == "-" else "")
+    name += f" [{row['config'][:6]}]" if stem_of(row) in mixed else ""
     name += " *" if warnings_of(row) else ""
     return (
         name, row["backend"], results.cell(row, "seed"),
@@ -43,11 +61,11 @@ def warnings_of(row: dict) -> set[str]:
     return set(row["marks"]) - {"best-of"}
 
 
-def block(rows: list[dict]) -> list[str]:
+def block(rows: list[dict], mixed: set[str]) -> list[str]:
     """The lines of one trial list."""
     rows = sorted(rows, key=lambda row: row["config"] == "-")
     first = rows[0]
-    table = [HEADER, *map(cells, rows)]
+    table = [HEADER, *(cells(row, mixed) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
         f"{first['data']}, trials {first['trials']}: {first['n_target']} targets, "
@@ -69,14 +87,20 @@ def main(argv=None) -> int:
     def of_list(row):
         return row["data"], row["trials"], row["trials_sha256"]
 
+    mixed = mixed_stems(rows)
     for _, group in groupby(sorted(rows, key=of_list), key=of_list):
-        print("\n".join(block(list(group))) + "\n")
+        print("\n".join(block(list(group), mixed)) + "\n")
     print(
         "EER in %, [95 % interval over speakers]; then minDCF at three target priors."
     )
     warnings = sorted(set().union(*map(warnings_of, rows)))
     if warnings:
         print(f"* marked: {', '.join(warnings)} (`marks` in results.tsv)")
+    if mixed:
+        print(
+            f"{', '.join(sorted(mixed))}: rows of different settings, by [`config` in "
+            "results.tsv]:\ncompare none across them."
+        )
     if any((row["corpus"] or {}).get("name") == "talkers" for row in rows):
         print(
             "talkers is synthetic speech made to test methods: no number from it is a "

@@ -10,7 +10,8 @@ Usage: steps/score_trials.py --model EXP_M [options] DATA TRIALS EMBEDDINGS SCOR
 Reads EMBEDDINGS/xvector.scp, DATA/utt2spk, and of the model EXP_M its spk2id and
 config.yaml where it has them (an untrained one has none). The back end
 cosine_mean first subtracts the mean of all vectors of --mean-embeddings, a
-directory of other speakers' embeddings; the back end cosine reads none.
+directory of other speakers' embeddings; the back end cosine reads none. What is
+not made by EXP_M/final.pt, or of another corpus than DATA, is refused.
 
 A list that shares speakers with the training of the model or with the mean is
 refused, unless --allow-speaker-overlap true, which marks its results.
@@ -83,16 +84,22 @@ def training_speakers(model: Path) -> list[Path]:
     return []
 
 
-def check_origin(embeddings: Path, model: Path, data: Path) -> None:
+def check_origin(embeddings: Path, model: Path, *corpus: Path) -> None:
     """Refuse embeddings of another network or corpus than the ones there are now.
 
-    Raises UserError. Vectors of untrained references carry no record to check.
+    `corpus` is a corpus.json, or nothing to compare the network alone. Raises
+    UserError. Vectors of untrained references carry no record to check.
     """
     record = embeddings / "made_from"
     if not record.exists() and not (model / "final.pt").exists():
         return
+    if not record.exists():
+        raise UserError(
+            f"{record}: no such file: nothing tells whether {model}/final.pt made "
+            "these embeddings: extract them again (./run.sh --stage 5)"
+        )
     made_from = read_table(record)
-    for path in (model / "final.pt", data / "corpus.json"):
+    for path in (model / "final.pt", *corpus):
         now = sha256(path) if path.exists() else None
         if made_from.get(path.name) != now:
             raise UserError(
@@ -137,7 +144,9 @@ def main(argv=None) -> int:
         seen.append(Path(args.mean_embeddings) / "spk_xvector.scp")
 
     info = describe_model(model)
-    check_origin(scp.parent, model, Path(args.data))
+    check_origin(scp.parent, model, Path(args.data) / "corpus.json")
+    if args.backend == "cosine_mean":
+        check_origin(Path(args.mean_embeddings), model)
     trials = read_trials(args.trials)
     keys, vectors = kaldi_io.read_vectors(scp)
     enrol, test = trials.rows({key: row for row, key in enumerate(keys)}, scp)

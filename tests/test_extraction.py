@@ -15,6 +15,7 @@ from chronovox import config, kaldi_io, models
 from chronovox.cli import UserError
 from chronovox.datadir import read_table
 from chronovox.features import apply_cmn
+from chronovox.files import sha256
 from chronovox.training import settings as training_settings
 from chronovox.training.checkpoint import load_state, save_state
 
@@ -105,6 +106,8 @@ def test_jobs_lose_and_repeat_nothing(model, data, tmp_path):
     before = {path.name: path.read_bytes() for path in again.glob("*.ark")}
     assert shell("--nj", 4, model, data, again).returncode == 0
     assert {path.name: path.read_bytes() for path in again.glob("*.ark")} == before
+    made_from = read_table(again / "made_from")
+    assert made_from == {"final.pt": sha256(model / "final.pt")}
 
 
 def test_what_is_too_short_is_dropped_with_its_reason(model, tmp_path):
@@ -128,6 +131,14 @@ def test_features_made_otherwise_are_refused(model, data, tmp_path):
     path = data / "conf/features.yaml"
     path.write_text(path.read_text().replace("frame_shift_ms: 10", "frame_shift_ms: 5"))
     with pytest.raises(UserError, match=r"differ \(frame_shift_ms: 10.0 and 5.0\)"):
+        job(model, data, tmp_path / "out")
+
+
+def test_a_setting_without_end_is_refused(model, data, tmp_path):
+    path = model / "features.yaml"
+    text = path.read_text().replace("frame_length_ms: 25.0", "frame_length_ms: .inf")
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"features.yaml: .*infinity"):
         job(model, data, tmp_path / "out")
 
 
@@ -162,6 +173,14 @@ def test_weights_of_another_network_are_refused(model, data, tmp_path):
 def test_missing_files_and_arguments(model, data, tmp_path):
     done = shell(model, data)
     assert done.returncode == 2 and "Usage" in done.stdout
+    done = shell("--help")
+    assert done.returncode == 0 and "--batch-frames N" in done.stdout
+    feats = (data / "feats.scp").read_bytes()
+    (data / "feats.scp").write_bytes(b"")
+    done = shell(model, data, tmp_path / "out")
+    assert done.returncode == 1
+    assert "feats.scp: run steps/make_fbank.sh" in done.stdout
+    (data / "feats.scp").write_bytes(feats)
     (model / "final.pt").unlink()
     done = shell(model, data, tmp_path / "out")
     assert done.returncode == 1 and "no such file" in done.stdout

@@ -154,5 +154,18 @@ def test_an_unknown_network_or_key_is_named():
         models.build({"type": "resnet"}, 80)
     with pytest.raises(UserError, match="unknown key 'widht'.*'width'"):
         models.build({"type": "xvector", "widht": 3}, 80)
-    with pytest.raises(UserError, match="from 1 on"):
+    with pytest.raises(UserError, match="from 1 to 65536"):
         models.build({"type": "xvector", "width": 0}, 80)
+
+
+def test_a_network_that_is_too_large_is_said(monkeypatch):
+    for width in (99999999, 10**24):
+        with pytest.raises(UserError, match="are from 1 to 65536"):
+            models.build({"type": "xvector", "width": width}, 80)
+
+    def no_memory(config, feat_dim):
+        raise RuntimeError("can't allocate memory\nand more")
+
+    monkeypatch.setitem(models.MODELS, "xvector", (models.XVectorConfig, no_memory))
+    with pytest.raises(UserError, match=r"'width': 9.*too large .*allocate memory\)$"):
+        models.build({"type": "xvector", "width": 9}, 80)

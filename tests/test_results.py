@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -285,6 +286,24 @@ def test_marked_rows_carry_a_star(data, capsys):
     print_results.main([str(data.parents[1] / "exp" / "results")])
     printed = capsys.readouterr().out
     assert "net_s1 * cosine" in printed and "* marked: speaker-overlap" in printed
+
+
+def test_rows_of_older_settings_are_told_apart(data, capsys):
+    compute(data, *(make_scores(data, f"net_s{seed}", seed) for seed in (1, 2, 3)))
+    compute(data, make_scores(data, "other_s1", 1, config="0ther5"))
+    results_dir = str(data.parents[1] / "exp" / "results")
+    print_results.main([results_dir])
+    assert "[c0ffee]" not in capsys.readouterr().out
+    changed = [make_scores(data, f"net_s{s}", s, config="f00dab12") for s in (1, 2)]
+    compute(data, *changed)
+    print_results.main([results_dir])
+    printed = capsys.readouterr().out
+    for text in (
+        r"net \[f00dab\] +cosine +mean\(1,2\) ", r"net_s1 \[f00dab\] +cosine +1 ",
+        r"net \[c0ffee\] +cosine +mean\(1,2,3\) ", r"net_s3 \[c0ffee\] +cosine +3 ",
+        r"other_s1 +cosine", "net: rows of different settings",
+    ):  # fmt: skip
+        assert re.search(text, printed), (text, printed)
 
 
 def test_draws_without_both_kinds_are_said(tmp_path, caplog):

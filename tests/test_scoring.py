@@ -164,6 +164,22 @@ def test_a_model_without_spk2id_is_untrained_or_refused(world):
     assert score(world).exists()
 
 
+def test_a_mean_of_another_network_is_refused(world):
+    network = world["model"] / "final.pt"
+    network.write_bytes(b"one")
+    for name, digest in (("test", sha256(network)), ("train", "0" * 64)):
+        write_table(world["model"] / name / "made_from", {"final.pt": digest})
+    assert score(world).exists()
+    train = str(world["model"] / "train")
+    options = ["--backend", "cosine_mean", "--mean-embeddings", train]
+    with pytest.raises(UserError, match=r"train/made_from: .*final.pt has changed"):
+        score(world, *options)
+    # The mean may be of another corpus.
+    made_from = {"corpus.json": "0", "final.pt": sha256(network)}
+    write_table(world["model"] / "train" / "made_from", made_from)
+    assert score(world, *options).exists()
+
+
 def test_embeddings_of_another_network_or_corpus_are_refused(world):
     network, corpus = world["model"] / "final.pt", world["data"] / "corpus.json"
     network.write_bytes(b"one")

@@ -371,6 +371,8 @@ def test_settings_are_strict(world):
         ({"chunk_frames": [30, 20]}, "chunk_frames is"),
         ({"chunk_frames": [10, 20]}, "network needs 15"),
         ({"model": {"type": "tdnn"}}, "model: type 'tdnn'"),
+        ({"seed": -1}, "seed is from 0 to 2"),
+        ({"seed": 99999999999}, "seed is from 0 to 2"),
     ):
         write_settings(world[0], **changes)
         with pytest.raises(UserError, match=message):

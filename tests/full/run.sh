@@ -2,12 +2,14 @@
 # The longer proofs: the talkers recipe in its default size, on worlds that were
 # never used to tune it, without ageing and with it. Prints a table for RESULTS.
 #
-# Usage: tests/full/run.sh [WORLD_SEED ...]
-# e.g.:  tests/full/run.sh 11 12 13
+# Usage: tests/full/run.sh [WORLD_SEED ...]   (default: 11 12 13)
+# e.g.:  tests/full/run.sh 11
 #
 # Works in exp/full/COMMIT, and goes on where it was stopped: a world that has its
-# scores is not made again. Fails if, without ageing, the error rate rises with the years
-# between two sessions, or if, with ageing, it does not (95 % interval of the rise).
+# scores is not made again. Changes that are not committed are refused, as the worlds
+# would be taken for those of the commit. Fails if, without ageing, the error rate
+# rises with the years between two sessions, or if, with ageing, it does not (95 %
+# interval of the rise).
 
 set -euo pipefail
 
@@ -17,6 +19,12 @@ cd "$root"
 
 if [ $# -gt 0 ]; then seeds=("$@"); else seeds=(11 12 13); fi
 commit=$(git rev-parse --short HEAD)
+changed=$(git status --porcelain -- run.sh path.sh cmd.sh steps utils local conf)
+if [ -n "$changed" ]; then
+  printf 'tests/full/run.sh: commit or remove these changes first:\n%s\n' \
+    "$changed" >&2
+  exit 1
+fi
 failed=0
 for seed in "${seeds[@]}"; do
   for dose in 0 1; do

@@ -28,7 +28,16 @@ def resolve(config: dict, where: str = "model") -> dict:
 
 
 def build(config: dict, feat_dim: int):
-    """The network that `config` describes, for features of `feat_dim` values."""
+    """The network that `config` describes, for features of `feat_dim` values.
+
+    Raises UserError as `resolve` does, and for a network too large for the memory.
+    """
     options = resolve(config)
     settings_class, network_class = MODELS[options.pop("type")]
-    return network_class(settings_class(**options), feat_dim)
+    try:
+        return network_class(settings_class(**options), feat_dim)
+    except RuntimeError as error:
+        text = str(error).splitlines()[0]
+        raise UserError(
+            f"model: {options}: too large for the memory, take smaller numbers ({text})"
+        ) from None

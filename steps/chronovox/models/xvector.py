@@ -10,6 +10,7 @@ from chronovox.models.pooling import statistics_pooling
 # Frames that each layer looks at, relative to its own: (number, distance).
 CONTEXTS = ((5, 1), (3, 2), (3, 3), (1, 1), (1, 1))
 NORM_EPSILON = 1e-3  # Kaldi's
+MAX_SIZE = 2**16  # of a layer: more fits into no memory
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class XVectorConfig:
     embed_dim: int = 512
 
     def __post_init__(self):
-        if min(self.width, self.pool_dim, self.embed_dim) < 1:
-            raise ValueError("width, pool_dim and embed_dim are from 1 on")
+        sizes = (self.width, self.pool_dim, self.embed_dim)
+        if not 1 <= min(sizes) <= max(sizes) <= MAX_SIZE:
+            raise ValueError(f"width, pool_dim and embed_dim are from 1 to {MAX_SIZE}")
 
 
 class FrameLayer(nn.Module):

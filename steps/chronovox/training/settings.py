@@ -91,8 +91,6 @@ class TrainingConfig:
             1 <= self.chunk_frames[0] <= self.chunk_frames[1]
         ):
             raise ValueError("chunk_frames is [shortest, longest]")
-        if self.seed < 0:
-            raise ValueError("seed is from 0 on")
 
 
 def load(path, seed: int | None = None) -> TrainingConfig:
