@@ -356,8 +356,8 @@ def test_any_bytes_give_arrays_or_a_user_error(content, offset):
         ):
             try:
                 read()
-            except UserError:
-                continue
+            except UserError as error:
+                assert stream.name in str(error)
 
 
 @given(st.text("ab:[]0123,-|. ", max_size=20))

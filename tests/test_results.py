@@ -323,4 +323,4 @@ def test_there_must_be_results_to_print(tmp_path):
 def test_results_json_is_strict_json(data):
     compute(data, make_scores(data, "net_s1", 1))
     text = (data.parents[1] / "exp" / "results" / "results.json").read_text()
-    json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["rows"]
