@@ -16,7 +16,8 @@
 # Inputs: EXP_M/config.yaml, features.yaml, final.pt; DATA/feats.scp, vad.scp (if
 #   the model wants it), utt2num_frames, utt2spk, conf/features.yaml
 # Outputs: OUT_DIR/xvector.{ark,scp}, spk_xvector.{ark,scp}, num_utts.ark, log/,
-#   dropped: `<utt> <reason>`, made_from: `<file> <sha256>` of network and corpus
+#   dropped: `<utt> <reason>`, made_from: `<file> <sha256>` of network, corpus and
+#   feature settings: scoring refuses vectors that are older
 set -euo pipefail
 
 nj=4
@@ -66,11 +67,6 @@ $cmd ${gpu[@]+"${gpu[@]}"} JOB=1:"$nj" "$out/log/extract.JOB.log" \
 steps/collect_parts.py --max-fail-ratio "$max_fail_ratio" \
   --dropped "$parts/dropped.JOB=$out/dropped" "$nj" "$data/feats.scp" \
   "$parts/xvector.JOB.scp=$parts/xvector.scp"
-steps/join_vectors.py "$parts/xvector.scp" "$data/utt2spk" "$out"
-# Scoring refuses vectors of another network or corpus than the present ones.
-for file in "$data/corpus.json" "$exp/final.pt"; do
-  [ -f "$file" ] || continue
-  echo "$(basename "$file") $(sha256sum < "$file" | cut -d ' ' -f 1)"
-done > "$parts/made_from"
-mv "$parts/made_from" "$out/made_from"
+steps/join_vectors.py "$parts/xvector.scp" "$data/utt2spk" "$out" \
+  "$exp/final.pt" "$data/conf/features.yaml" "$data/corpus.json"
 rm -r "$parts"

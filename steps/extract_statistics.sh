@@ -18,7 +18,8 @@
 #   --max-fail-ratio R          share of utterances that may fail (default: 0.05)
 # Inputs: DATA/wav.scp, utt2spk; DATA/segments if there is one
 # Outputs: OUT_DIR/xvector.{ark,scp}, spk_xvector.{ark,scp}, num_utts.ark, log/,
-#   dropped: `<utt> <reason>`
+#   dropped: `<utt> <reason>`, made_from: `<file> <sha256>` of the corpus: scoring
+#   refuses vectors that are older
 set -euo pipefail
 
 kind=
@@ -57,7 +58,7 @@ utts=$data/wav.scp
 split_table "$utts" "$parts/utts.JOB"
 mkdir -p "$out/log"
 # What an earlier run left must not be taken for the result of one that fails.
-rm -f "$out/xvector.scp" "$out/spk_xvector.scp"
+rm -f "$out/xvector.scp" "$out/spk_xvector.scp" "$out/made_from"
 
 # shellcheck disable=SC2086 # cmd holds a program and its options
 $cmd JOB=1:"$nj" "$out/log/extract.JOB.log" \
@@ -68,5 +69,5 @@ $cmd JOB=1:"$nj" "$out/log/extract.JOB.log" \
 steps/collect_parts.py --max-fail-ratio "$max_fail_ratio" \
   --dropped "$parts/dropped.JOB=$out/dropped" "$nj" "$utts" \
   "$parts/xvector.JOB.scp=$parts/xvector.scp"
-steps/join_vectors.py "$parts/xvector.scp" "$data/utt2spk" "$out"
+steps/join_vectors.py "$parts/xvector.scp" "$data/utt2spk" "$out" "$data/corpus.json"
 rm -r "$parts"

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """Join the vectors that jobs made into one ark, and average those of each speaker.
 
-Writes OUT_DIR/xvector.{ark,scp}, spk_xvector.{ark,scp}, and num_utts.ark (text:
-`<spk> <number of utterances>`). The bytes do not depend on the number of jobs.
+Writes OUT_DIR/xvector.{ark,scp}, spk_xvector.{ark,scp}, num_utts.ark (text:
+`<spk> <number of utterances>`), and made_from: `<name> <sha256>` of those SOURCES
+that exist, by which scoring refuses vectors that are older than their sources. The
+bytes do not depend on the number of jobs.
 
-Usage: steps/join_vectors.py SCP UTT2SPK OUT_DIR
-e.g.:  steps/join_vectors.py exp/floor/parts/xvector.scp data/test/utt2spk exp/floor
+Usage: steps/join_vectors.py SCP UTT2SPK OUT_DIR [SOURCES ...]
+e.g.:  steps/join_vectors.py exp/floor/parts/xvector.scp data/test/utt2spk \\
+         exp/floor/embeddings_test data/test/corpus.json
 """
 
 from pathlib import Path
 
 from chronovox import cli, vectors
+from chronovox.datadir import write_table
+from chronovox.files import sha256
 
 
 def get_parser():
@@ -18,6 +23,9 @@ def get_parser():
     parser.add_argument("scp", help="table of the vectors of all jobs")
     parser.add_argument("utt2spk")
     parser.add_argument("out_dir")
+    parser.add_argument(
+        "sources", metavar="SOURCES", nargs="*", help="files that decide the vectors"
+    )
     return parser
 
 
@@ -26,6 +34,9 @@ def main(argv=None) -> int:
     num_utts = vectors.write_joined(args.scp, args.out_dir)
     scp = Path(args.out_dir) / "xvector.scp"
     num_spks = vectors.write_speaker_means(scp, args.utt2spk, args.out_dir)
+    sources = [Path(source) for source in args.sources]
+    made_from = {path.name: sha256(path) for path in sources if path.exists()}
+    write_table(Path(args.out_dir) / "made_from", made_from)
     cli.log.info("%d vectors of %d speakers in %s", num_utts, num_spks, args.out_dir)
     return 0
 

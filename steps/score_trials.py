@@ -10,8 +10,9 @@ Usage: steps/score_trials.py --model EXP_M [options] DATA TRIALS EMBEDDINGS SCOR
 Reads EMBEDDINGS/xvector.scp, DATA/utt2spk, and of the model EXP_M its spk2id and
 config.yaml where it has them (an untrained one has none). The back end
 cosine_mean first subtracts the mean of all vectors of --mean-embeddings, a
-directory of other speakers' embeddings; the back end cosine reads none. What is
-not made by EXP_M/final.pt, or of another corpus than DATA, is refused.
+directory of other speakers' embeddings; the back end cosine reads none. What was
+made before EXP_M/final.pt, DATA/corpus.json or DATA/conf/features.yaml changed is
+refused, as far as EMBEDDINGS/made_from tells.
 
 A list that shares speakers with the training of the model or with the mean is
 refused, unless --allow-speaker-overlap true, which marks its results.
@@ -84,27 +85,25 @@ def training_speakers(model: Path) -> list[Path]:
     return []
 
 
-def check_origin(embeddings: Path, model: Path, *corpus: Path) -> None:
-    """Refuse embeddings of another network or corpus than the ones there are now.
+def check_origin(embeddings: Path, sources: list[Path]) -> None:
+    """Refuse embeddings of which one of `sources` has changed since they were made.
 
-    `corpus` is a corpus.json, or nothing to compare the network alone. Raises
-    UserError. Vectors of untrained references carry no record to check.
+    Raises UserError. The record of what they were made from is `made_from`.
     """
     record = embeddings / "made_from"
-    if not record.exists() and not (model / "final.pt").exists():
-        return
-    if not record.exists():
-        raise UserError(
-            f"{record}: no such file: nothing tells whether {model}/final.pt made "
-            "these embeddings: extract them again (./run.sh --stage 5)"
-        )
-    made_from = read_table(record)
-    for path in (model / "final.pt", *corpus):
+    made_from = read_table(record) if record.exists() else {}
+    remedy = "extract them again (./run.sh --stage 5)"
+    for path in sources:
         now = sha256(path) if path.exists() else None
+        if now and not record.exists():
+            raise UserError(
+                f"{record}: no such file: nothing tells whether {path} made these "
+                f"embeddings: {remedy}"
+            )
         if made_from.get(path.name) != now:
             raise UserError(
                 f"{record}: {path} has changed since these embeddings were made: "
-                "extract them again (./run.sh --stage 5)"
+                f"{remedy}"
             )
 
 
@@ -144,9 +143,13 @@ def main(argv=None) -> int:
         seen.append(Path(args.mean_embeddings) / "spk_xvector.scp")
 
     info = describe_model(model)
-    check_origin(scp.parent, model, Path(args.data) / "corpus.json")
+    network, data = model / "final.pt", Path(args.data)
+    sources = [network, data / "corpus.json"]
+    if network.exists():  # untrained references have feature settings of their own
+        sources.append(data / "conf" / "features.yaml")
+    check_origin(scp.parent, sources)
     if args.backend == "cosine_mean":
-        check_origin(Path(args.mean_embeddings), model)
+        check_origin(Path(args.mean_embeddings), [network])
     trials = read_trials(args.trials)
     keys, vectors = kaldi_io.read_vectors(scp)
     enrol, test = trials.rows({key: row for row, key in enumerate(keys)}, scp)

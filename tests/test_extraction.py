@@ -107,7 +107,8 @@ def test_jobs_lose_and_repeat_nothing(model, data, tmp_path):
     assert shell("--nj", 4, model, data, again).returncode == 0
     assert {path.name: path.read_bytes() for path in again.glob("*.ark")} == before
     made_from = read_table(again / "made_from")
-    assert made_from == {"final.pt": sha256(model / "final.pt")}
+    sources = (model / "final.pt", data / "conf" / "features.yaml")
+    assert made_from == {path.name: sha256(path) for path in sources}
 
 
 def test_what_is_too_short_is_dropped_with_its_reason(model, tmp_path):

@@ -186,10 +186,14 @@ def test_embeddings_of_another_network_or_corpus_are_refused(world):
     with pytest.raises(UserError, match="made_from: no such file"):
         score(world)
     corpus.write_text("{}")
-    made_from = {path.name: sha256(path) for path in (network, corpus)}
+    features = world["data"] / "conf" / "features.yaml"
+    features.parent.mkdir()
+    features.write_text("type: fbank\n")
+    sources = (network, corpus, features)
+    made_from = {path.name: sha256(path) for path in sources}
     write_table(world["model"] / "test" / "made_from", made_from)
     assert score(world).exists()
-    for path in (network, corpus):
+    for path in sources:
         before = path.read_bytes()
         path.write_bytes(b"another")
         with pytest.raises(UserError, match=f"{path.name} has changed since"):
@@ -197,6 +201,19 @@ def test_embeddings_of_another_network_or_corpus_are_refused(world):
         path.write_bytes(before)
     corpus.unlink()
     with pytest.raises(UserError, match="corpus.json has changed"):
+        score(world)
+
+
+def test_untrained_vectors_of_another_corpus_are_refused(world):
+    for name in ("spk2id", "config.yaml"):
+        (world["model"] / name).unlink()
+    corpus = world["data"] / "corpus.json"
+    corpus.write_text("{}")
+    record = world["model"] / "test" / "made_from"
+    write_table(record, {"corpus.json": sha256(corpus)})
+    assert score(world).exists()
+    corpus.write_text('{"seed": 2}')
+    with pytest.raises(UserError, match="corpus.json has changed since"):
         score(world)
 
 
