@@ -68,5 +68,5 @@ steps/collect_parts.py --max-fail-ratio "$max_fail_ratio" \
   --dropped "$parts/dropped.JOB=$out/dropped" "$nj" "$data/feats.scp" \
   "$parts/xvector.JOB.scp=$parts/xvector.scp"
 steps/join_vectors.py "$parts/xvector.scp" "$data/utt2spk" "$out" \
-  "$exp/final.pt" "$data/conf/features.yaml" "$data/corpus.json"
+  "$exp/final.pt" "$data/conf/features.yaml" "$data/corpus.json" "$data/wav.scp"
 rm -r "$parts"

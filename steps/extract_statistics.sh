@@ -69,5 +69,6 @@ $cmd JOB=1:"$nj" "$out/log/extract.JOB.log" \
 steps/collect_parts.py --max-fail-ratio "$max_fail_ratio" \
   --dropped "$parts/dropped.JOB=$out/dropped" "$nj" "$utts" \
   "$parts/xvector.JOB.scp=$parts/xvector.scp"
-steps/join_vectors.py "$parts/xvector.scp" "$data/utt2spk" "$out" "$data/corpus.json"
+steps/join_vectors.py "$parts/xvector.scp" "$data/utt2spk" "$out" \
+  "$data/corpus.json" "$data/wav.scp"
 rm -r "$parts"

@@ -34,9 +34,10 @@ def main(argv=None) -> int:
     num_utts = vectors.write_joined(args.scp, args.out_dir)
     scp = Path(args.out_dir) / "xvector.scp"
     num_spks = vectors.write_speaker_means(scp, args.utt2spk, args.out_dir)
-    sources = [Path(source) for source in args.sources]
-    made_from = {path.name: sha256(path) for path in sources if path.exists()}
-    write_table(Path(args.out_dir) / "made_from", made_from)
+    sources = [path for path in map(Path, args.sources) if path.exists()]
+    if sources:
+        made_from = {path.name: sha256(path) for path in sources}
+        write_table(Path(args.out_dir) / "made_from", made_from)
     cli.log.info("%d vectors of %d speakers in %s", num_utts, num_spks, args.out_dir)
     return 0
 

@@ -52,6 +52,9 @@ base=$logdir/make_${type}_$name
 for file in "$config" "$data/wav.scp" "$data/utt2spk" "$data/spk2utt"; do
   [ -f "$file" ] || { echo "make_$type.sh: no such file: '$file'" >&2; exit 1; }
 done
+if [ -f "$data/.backup/unfinished" ]; then
+  utils/fix_data_dir.py "$data" # it was killed before it was done
+fi
 utts=$data/wav.scp
 [ -f "$data/segments" ] && utts=$data/segments
 split_table "$utts" "$base/utts.JOB"

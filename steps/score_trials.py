@@ -11,8 +11,8 @@ Reads EMBEDDINGS/xvector.scp, DATA/utt2spk, and of the model EXP_M its spk2id an
 config.yaml where it has them (an untrained one has none). The back end
 cosine_mean first subtracts the mean of all vectors of --mean-embeddings, a
 directory of other speakers' embeddings; the back end cosine reads none. What was
-made before EXP_M/final.pt, DATA/corpus.json or DATA/conf/features.yaml changed is
-refused, as far as EMBEDDINGS/made_from tells.
+made before EXP_M/final.pt, or DATA's corpus.json, wav.scp or conf/features.yaml
+changed is refused: EMBEDDINGS/made_from tells.
 
 A list that shares speakers with the training of the model or with the mean is
 refused, unless --allow-speaker-overlap true, which marks its results.
@@ -144,7 +144,7 @@ def main(argv=None) -> int:
 
     info = describe_model(model)
     network, data = model / "final.pt", Path(args.data)
-    sources = [network, data / "corpus.json"]
+    sources = [network, data / "corpus.json", data / "wav.scp"]
     if network.exists():  # untrained references have feature settings of their own
         sources.append(data / "conf" / "features.yaml")
     check_origin(scp.parent, sources)

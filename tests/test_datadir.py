@@ -348,11 +348,13 @@ def test_order_blank_lines_repeats_and_line_ends_are_mended(tmp_path):
     assert (tmp_path / "data/.backup/utt2spk").read_bytes() == untidy.encode()
 
 
-def test_only_what_all_tables_have_is_kept_and_the_rest_listed(tmp_path):
-    def without(name, *keys):
-        rows = FULL[name].splitlines()
-        return lines(*(row for row in rows if not row.startswith(keys)))
+def without(name, *keys):
+    """The text of a full table less the lines of these keys."""
+    rows = FULL[name].splitlines()
+    return lines(*(row for row in rows if not row.startswith(keys)))
 
+
+def test_only_what_all_tables_have_is_kept_and_the_rest_listed(tmp_path):
     changed = {
         "feats.scp": without("feats.scp", "a-1-1"),
         "utt2session": without("utt2session", "a-1-2"),
@@ -370,6 +372,33 @@ def test_only_what_all_tables_have_is_kept_and_the_rest_listed(tmp_path):
         "b-2-1 session b 2 not in session2date", "c-1-1 speaker c not in spk2gender",
     )  # fmt: skip
     assert (backup / "faces/face.scp").read_text() == FULL["faces/face.scp"]
+
+
+def test_a_killed_mending_is_finished_by_the_next(tmp_path, monkeypatch):
+    wanted = mend(tmp_path / "whole", **{"feats.scp": without("feats.scp", "b-1-1")})
+    reasons = (tmp_path / "whole/data/.backup/dropped").read_text()
+    write = datadir.write_table
+    for number in range(1, len(FULL) - 5):
+        left = itertools.count(1)
+
+        def write_some(path, table, left=left, number=number):
+            if next(left) == number:
+                raise KeyboardInterrupt
+            write(path, table)
+
+        path = write_dir(
+            tmp_path / f"{number}",
+            {**FULL, "feats.scp": without("feats.scp", "b-1-1")},
+        )
+        with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+            context.setattr(datadir, "write_table", write_some)
+            fix.main([str(path)])
+        assert (path / ".backup/unfinished").exists()
+        assert fix.main([str(path)]) == 0
+        assert read_dir(path) == wanted
+        assert not (path / ".backup/unfinished").exists()
+        assert (path / ".backup/dropped").read_text() == reasons
+        assert (path / ".backup/utt2spk").read_text() == FULL["utt2spk"]
 
 
 def test_what_is_dropped_leaves_the_manifests_too(tmp_path):

@@ -263,6 +263,17 @@ def test_shell_steps(tmp_path, kind):
         assert len(kaldi_io.read_vector(rxfile)) == int(frames[utt])
 
 
+def test_a_mending_that_was_killed_is_finished_first(tmp_path):
+    data = make_noise_dir(tmp_path / "x", LENGTHS)
+    write_table(data / "utt2spk", {"a-1": "a", "b-1": "b", "c-1": "c"})
+    assert "spk2utt" in run("steps/make_fbank.sh", data, code=1)
+    (data / ".backup").mkdir()
+    (data / ".backup/dropped").write_text("a-2 not in text\nb-2 not in text\n")
+    (data / ".backup/unfinished").touch()
+    assert "3 in, 3 out" in run("steps/make_fbank.sh", data)
+    assert "a-2 not in text" in (data / ".backup/dropped").read_text()
+
+
 def test_failed_features_leave_no_table_behind(tmp_path):
     data = make_noise_dir(tmp_path / "x", LENGTHS)
     run("steps/make_fbank.sh", data)

@@ -9,7 +9,8 @@ utterance stays if every table that must be complete has it (wav.scp, utt2sessio
 feats.scp, ...), and its speaker and session are in the tables of speakers and
 sessions; ages and faces may be missing. What is dropped is listed with the reason
 in DIR/.backup/dropped, and leaves lhotse manifests too; changed files are kept as
-they were in DIR/.backup.
+they were in DIR/.backup. Killed while it writes, it leaves DIR/.backup/unfinished,
+and is to be run again (steps/make_*.sh do).
 """
 
 from pathlib import Path
@@ -82,14 +83,21 @@ def changed_files(data: datadir_ops.DataDir, path: Path) -> list[str]:
 
 
 def back_up(path: Path, names: list[str], dropped: dict[str, str]) -> None:
-    """Keep the named files as they are, and the reasons, in .backup."""
-    files.write_lines(
-        path / ".backup/dropped", [f"{utt} {why}" for utt, why in dropped.items()]
-    )
+    """Keep the named files as they are, and the reasons, in .backup.
+
+    What a killed run had kept there already stays: it is older than its changes.
+    """
+    backup = path / ".backup"
+    reasons = [f"{utt} {why}" for utt, why in dropped.items()]
+    if (backup / "unfinished").exists():
+        earlier = (backup / "dropped").read_text(encoding="utf-8").splitlines()
+        reasons = sorted({*earlier, *reasons})
+    files.write_lines(backup / "dropped", reasons)
     for name in names:
         if (path / name).is_file():
-            with files.atomic_write(path / ".backup" / name, "wb") as stream:
+            with files.atomic_write(backup / name, "wb") as stream:
                 stream.write((path / name).read_bytes())
+    (backup / "unfinished").touch()
 
 
 def main(argv=None) -> int:
@@ -108,6 +116,7 @@ def main(argv=None) -> int:
     if changed:
         back_up(path, changed + (manifests if dropped else []), dropped)
         datadir_ops.save(fixed, path, keep_manifests=True)
+    (path / ".backup/unfinished").unlink(missing_ok=True)
     cli.log.info(
         "%s: %d utterances in, %d out, %d dropped%s; changed: %s",
         path, len(reasons), len(reasons) - len(dropped), len(dropped),
