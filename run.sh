@@ -18,10 +18,9 @@ STAGES="0 corpus and data directories
 7 report"
 
 help_message="Usage: ./run.sh [options]
-  e.g.: ./run.sh
-        ./run.sh --stage 6
+  e.g.: ./run.sh --stage 6
         ./run.sh --prepare-opts '--size small' --seeds '1 2 3' --nj 8
-        ./run.sh --model exp/xvector_s1 --trials hard
+        ./run.sh --model exp/xvector_aam_s1 --trials hard
 
 Options (default):
   --stage N               first stage to run (0)
@@ -58,6 +57,7 @@ max_fail_ratio=0.05
 for word in "$@"; do
   if [ "$word" = --list-stages ]; then echo "$STAGES"; exit 0; fi
 done
+[ -f utils/parse_options.sh ] || { echo "run.sh: cd to a recipe first" >&2; exit 2; }
 . utils/parse_options.sh
 usage_error() {
   printf 'run.sh: %s\n%s\n' "$1" "$help_message" >&2
@@ -151,11 +151,11 @@ if begin 4; then
   if [ "$device" = cuda ]; then gpu=1; fi
   if [ "$device" = auto ] && nvidia-smi -L &> /dev/null; then gpu=1; fi
   for seed in $seeds; do
-    $cuda_cmd --gpu "$gpu" "exp/$(basename "$model_config" .yaml)_s$seed/log/train.log" \
-      steps/train_embedding.py --device "$device" --seed "$seed" \
-      --dev-trials "data/dev/trials/${trials%% *}" \
-      "$model_config" data/train data/dev \
-      "exp/$(basename "$model_config" .yaml)_s$seed"
+    m=exp/$(basename "$model_config" .yaml)_s$seed
+    echo "run.sh: training $m, progress in $m/log/train.log"
+    $cuda_cmd --gpu "$gpu" "$m/log/train.log" steps/train_embedding.py \
+      --device "$device" --seed "$seed" --dev-trials "data/dev/trials/${trials%% *}" \
+      "$model_config" data/train data/dev "$m"
   done
 fi
 

@@ -3,8 +3,8 @@
 
 Usage: steps/compute_metrics.py [options] DATA TRIALS SCORES [SCORES ...] RESULTS_DIR
   e.g.: steps/compute_metrics.py data/test data/test/trials/hard \\
-            exp/xvector_s1/scores_test/hard.cosine \\
-            exp/xvector_s2/scores_test/hard.cosine exp/results
+            exp/xvector_aam_s1/scores_test/hard.cosine \\
+            exp/xvector_aam_s2/scores_test/hard.cosine exp/results
 
 Every trial must have one score, and every score one trial. Writes or replaces
 one row for each score file in RESULTS_DIR/results.tsv and results.json, and one
@@ -13,7 +13,8 @@ several seeds are given.
 
   eer, eer_lo, eer_hi  in percent, interpolated on the ROC, with a 95 % interval
                        over speakers drawn with replacement (the same draws for
-                       all score files, so that rows can be compared)
+                       all score files, so that rows can be compared); no interval
+                       for fewer than 5 enrolment speakers
   eer_kaldi            in percent, by the step rule of Kaldi's compute-eer
   mindcf_P             at target prior P, both costs 1, normalised
   n_spk                speakers with an enrolment
@@ -69,8 +70,9 @@ def describe_list(data: Path, trials, speakers) -> dict:
 
 
 def with_interval(row: dict, draws: np.ndarray) -> dict:
-    """Add `eer_lo` and `eer_hi` from the EER of every draw."""
-    bounds = bootstrap.interval(draws)
+    """Add `eer_lo` and `eer_hi` from the EER of every draw; None for few speakers."""
+    enough = row["n_spk"] >= bootstrap.MIN_SPEAKERS
+    bounds = bootstrap.interval(draws) if enough else None
     low, high = bounds if bounds else (None, None)
     return {
         **row,
@@ -138,6 +140,11 @@ def main(argv=None) -> int:
             raise UserError(f"{trials.path}: {error}") from None
         draws.append(bootstrap.eer_of_draws(ordered, speakers, counts))
         rows.append(with_interval({**common, **info, **measure(ordered)}, draws[-1]))
+    if common["n_spk"] < bootstrap.MIN_SPEAKERS:
+        log.warning(
+            "%s: %d enrolment speakers: too few for an interval",
+            trials.path, common["n_spk"],
+        )  # fmt: skip
     lost = int(np.isnan(draws[0]).sum())
     if lost:
         log.warning(

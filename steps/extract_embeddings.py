@@ -5,7 +5,7 @@ Whole utterances, in batches of like lengths. An utterance with fewer frames
 than the network needs is dropped, and listed in PARTS_DIR/dropped.JOB.
 
 Usage: steps/extract_embeddings.py [options] EXP_M DATA UTTS PARTS_DIR JOB ARK SCP
-e.g.:  steps/extract_embeddings.py exp/xvector_s1 data/test log/feats.1.scp log 1 \\
+e.g.:  steps/extract_embeddings.py exp/xvector_aam_s1 data/test log/feats.1.scp log 1 \\
          xvector.1.ark xvector.1.scp
 
 UTTS is a part of DATA/feats.scp.

@@ -3,8 +3,8 @@
 # and the mean embedding of every speaker.
 #
 # Usage: steps/extract_embeddings.sh [options] EXP_M DATA OUT_DIR
-# e.g.:  steps/extract_embeddings.sh --nj 2 exp/xvector_s1 data/test \
-#          exp/xvector_s1/embeddings_test
+# e.g.:  steps/extract_embeddings.sh --nj 2 exp/xvector_aam_s1 data/test \
+#          exp/xvector_aam_s1/embeddings_test
 #
 # Options:
 #   --nj N                      parallel jobs (default: 4)
@@ -44,7 +44,10 @@ parts=$out/parts
 
 for file in "$exp/config.yaml" "$exp/features.yaml" "$exp/final.pt" \
   "$data/feats.scp" "$data/utt2num_frames" "$data/utt2spk"; do
-  [ -f "$file" ] || { echo "extract_embeddings.sh: no such file: '$file'" >&2; exit 1; }
+  [ -f "$file" ] && continue
+  echo "extract_embeddings.sh: no such file: '$file': train the model" \
+    "(./run.sh --stage 4), make the features (--stage 3)" >&2
+  exit 1
 done
 
 mkdir -p "$out/log"

@@ -59,9 +59,6 @@ utts=$data/wav.scp
 [ -f "$data/segments" ] && utts=$data/segments
 split_table "$utts" "$base/utts.JOB"
 utils/validate_data_dir.py --no-feats --no-text "$data"
-# What an earlier run left must not be taken for the result of one that fails, nor
-# be beside settings that it was not made with.
-rm -f "$data/feats.scp" "$data/vad.scp"
 steps/set_up_features.py "$type" "$config" "$data"
 
 mkdir -p "$featdir"

@@ -10,6 +10,7 @@ step rule; minimum detection costs at target priors 0.01, 0.05 and 0.001. Where 
 of one name have different settings, the name is followed by their fingerprint.
 """
 
+from collections import Counter
 from itertools import groupby
 
 from chronovox import cli
@@ -61,14 +62,17 @@ def warnings_of(row: dict) -> set[str]:
     return set(row["marks"]) - {"best-of"}
 
 
-def block(rows: list[dict], mixed: set[str]) -> list[str]:
-    """The lines of one trial list."""
+def block(rows: list[dict], mixed: set[str], ambiguous: bool) -> list[str]:
+    """The lines of one trial list; its fingerprint if the name is `ambiguous`."""
     rows = sorted(rows, key=lambda row: row["config"] == "-")
     first = rows[0]
     table = [HEADER, *(cells(row, mixed) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    name = first["trials"]
+    if ambiguous:
+        name += f" [{first['trials_sha256'][:6]}]"
     lines = [
-        f"{first['data']}, trials {first['trials']}: {first['n_target']} targets, "
+        f"{first['data']}, trials {name}: {first['n_target']} targets, "
         f"{first['n_nontarget']} non-targets, {first['n_spk']} enrolment speakers"
     ]
     for row in table:
@@ -88,14 +92,20 @@ def main(argv=None) -> int:
         return row["data"], row["trials"], row["trials_sha256"]
 
     mixed = mixed_stems(rows)
-    for _, group in groupby(sorted(rows, key=of_list), key=of_list):
-        print("\n".join(block(list(group), mixed)) + "\n")
+    names = Counter(key[:2] for key in set(map(of_list, rows)))
+    for key, group in groupby(sorted(rows, key=of_list), key=of_list):
+        print("\n".join(block(list(group), mixed, names[key[:2]] > 1)) + "\n")
     print(
         "EER in %, [95 % interval over speakers]; then minDCF at three target priors."
     )
     warnings = sorted(set().union(*map(warnings_of, rows)))
     if warnings:
         print(f"* marked: {', '.join(warnings)} (`marks` in results.tsv)")
+    if max(names.values(), default=0) > 1:
+        print(
+            "One name stands for several lists, by [`trials_sha256` in results.tsv]: "
+            "score all\nmodels again, or remove the table."
+        )
     if mixed:
         print(
             f"{', '.join(sorted(mixed))}: rows of different settings, by [`config` in "

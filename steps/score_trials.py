@@ -2,10 +2,10 @@
 """Score the trials of a list by the cosine of their embeddings.
 
 Usage: steps/score_trials.py --model EXP_M [options] DATA TRIALS EMBEDDINGS SCORES
-  e.g.: steps/score_trials.py --backend cosine_mean --model exp/xvector_s1 \\
-            --mean-embeddings exp/xvector_s1/embeddings_train data/test \\
-            data/test/trials/hard exp/xvector_s1/embeddings_test \\
-            exp/xvector_s1/scores_test/hard.cosine_mean
+  e.g.: steps/score_trials.py --backend cosine_mean --model exp/xvector_aam_s1 \\
+            --mean-embeddings exp/xvector_aam_s1/embeddings_train data/test \\
+            data/test/trials/hard exp/xvector_aam_s1/embeddings_test \\
+            exp/xvector_aam_s1/scores_test/hard.cosine_mean
 
 Reads EMBEDDINGS/xvector.scp, DATA/utt2spk, and of the model EXP_M its spk2id and
 config.yaml where it has them (an untrained one has none). The back end
@@ -55,7 +55,10 @@ def get_parser():
 def describe_model(model: Path) -> dict:
     """Name, seed and fingerprint of the configuration, the seed left out of it."""
     if not model.is_dir():
-        raise UserError(f"{model}: no such directory: give --model EXP_M")
+        raise UserError(
+            f"{model}: no such directory: train it (./run.sh --stage 4), or give "
+            "--model EXP_M"
+        )
     seed, fingerprint = None, "-"
     config = model / "config.yaml"
     if config.exists():
@@ -124,7 +127,7 @@ def find_overlap(speakers: set[str], tables, allow: bool) -> list[str]:
         if not allow:
             raise UserError(
                 f"{problem}: use trials of other speakers, or mark the results by "
-                "--allow-speaker-overlap true"
+                "score_trials.py --allow-speaker-overlap true"
             )
         log.warning("%s: the results will be marked", problem)
         marks = [OVERLAP_MARK]

@@ -73,7 +73,7 @@ def main(argv=None) -> int:
     )
     log.info(
         "%s: %d utterances in; %d target and %d non-target trials of %d enrolment "
-        "speakers out; %d shortages, listed with reasons in %s.shortages",
+        "speakers out; %d shortages (%s.shortages)",
         path, len(pool.utts), num_targets, len(trials) - num_targets, num_spk,
         len(shortages), path,
     )  # fmt: skip

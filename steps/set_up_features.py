@@ -2,7 +2,8 @@
 """Check feature settings and put them into a data directory.
 
 Writes DATA/conf/features.yaml, with every default spelled out, and
-DATA/frame_shift in seconds. make_fbank.sh and make_mfcc.sh begin with it.
+DATA/frame_shift in seconds, and removes feats.scp and vad.scp, which were made
+with other settings. make_fbank.sh and make_mfcc.sh begin with it.
 
 Usage: steps/set_up_features.py fbank|mfcc CONFIG DATA
 e.g.:  steps/set_up_features.py fbank conf/fbank.yaml data/train
@@ -32,9 +33,12 @@ def main(argv=None) -> int:
             f"{args.config}: type is {settings.type}, but {args.type} is wanted: "
             f"use steps/make_{settings.type}.sh, or give another --config"
         )
-    config.save(settings, Path(args.data) / "conf" / "features.yaml")
+    data = Path(args.data)
+    for name in ("feats.scp", "vad.scp"):
+        (data / name).unlink(missing_ok=True)
+    config.save(settings, data / "conf" / "features.yaml")
     shift_s = settings.shift / settings.sampling_rate
-    write_lines(Path(args.data) / "frame_shift", [f"{shift_s:g}"])
+    write_lines(data / "frame_shift", [f"{shift_s:g}"])
     return 0
 
 

@@ -75,6 +75,9 @@ def locked(folder: Path):
 def check_data(data_train: Path, data_dev: Path) -> FeatureConfig:
     """The feature settings of both. Raises UserError if they or speakers conflict."""
     paths = [data / "conf" / "features.yaml" for data in (data_train, data_dev)]
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such file: make features (./run.sh --stage 3)")
     train, dev = [config.load(path, FeatureConfig) for path in paths]
     config.check_same(
         train, paths[0], dev, paths[1], "make the features of both in the same way"

@@ -300,7 +300,7 @@ def test_whole_numbers_do_for_floats_and_null_for_what_may_be_none(tmp_path):
         ("name: x\nsize: 0\n", "x.yaml: size 0 is not 1 or more"),
         ("- a\n", "x.yaml: expected `key: value` lines"),
         ("3: x\n", "x.yaml: not valid YAML: key 3 is not a name"),
-        ("name: [x\n", "x.yaml: not valid YAML"),
+        ("a: 1\nname: [x\n", "expected ',' or ']', but got '<stream end>' line 3"),
         ("name: !!python/object/apply:os.getcwd []\n", "not valid YAML: could not"),
         (b"name: \xff\n", "x.yaml: not valid YAML"),
         ("[" * 5000, "x.yaml: not valid YAML"),

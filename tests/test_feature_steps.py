@@ -294,6 +294,16 @@ def test_features_with_other_settings_leave_nothing_of_the_earlier(tmp_path):
     assert not (data / "feats.scp").exists() and not (data / "vad.scp").exists()
 
 
+def test_wrong_settings_leave_the_features_as_they_are(tmp_path):
+    data = make_noise_dir(tmp_path / "x", LENGTHS)
+    run("steps/make_fbank.sh", data)
+    before = (data / "feats.scp").read_bytes()
+    (tmp_path / "bad.yaml").write_text("type: fbank\nnum_mel_bin: 40\n")
+    said = run("steps/make_fbank.sh", "--config", tmp_path / "bad.yaml", data, code=1)
+    assert "did you mean 'num_mel_bins'" in said
+    assert (data / "feats.scp").read_bytes() == before
+
+
 def test_empty_tables_are_named(tmp_path):
     data = make_noise_dir(tmp_path / "x", LENGTHS)
     run("steps/make_fbank.sh", data)

@@ -112,6 +112,34 @@ def test_rows_are_replaced_by_key_sorted_and_repeatable(data):
     assert len(rows) == 3 and float(rows[0]["eer"]) > float(old)
 
 
+def test_few_speakers_get_no_interval(data):
+    listed = data / "trials" / "random"
+    rows = [line.split() for line in listed.read_text().splitlines()]
+    first = sorted({row[0].split("-")[0] for row in rows})[:6]
+    for number, wanted in ((6, True), (4, False)):
+        few = [row for row in rows if row[0].split("-")[0] in first[:number]]
+        few = [row for row in few if row[1].split("-")[0] in first[:number]]
+        listed.write_text("".join(" ".join(row) + "\n" for row in few))
+        row = compute(data, make_scores(data, "net_s1", 1))[0]
+        assert row["n_spk"] == str(number)
+        assert (row["eer_lo"] != "-") == (row["eer_hi"] != "-") == wanted
+        assert row["eer"] != "-"
+
+
+def test_lists_of_one_name_are_told_apart(data, capsys):
+    compute(data, make_scores(data, "net_s1", 1))
+    out = str(data.parents[1] / "exp" / "results")
+    assert print_results.main([out]) == 0
+    assert "several lists" not in capsys.readouterr().out
+    listed = data / "trials" / "random"
+    listed.write_text("".join(sorted(listed.read_text().splitlines(True)[:-2])))
+    compute(data, make_scores(data, "net_s2", 2))
+    assert print_results.main([out]) == 0
+    said = capsys.readouterr().out
+    heads = [line for line in said.splitlines() if ", trials random [" in line]
+    assert len(set(heads)) == 2 and "One name stands for several lists" in said
+
+
 def test_seeds_of_one_configuration_get_a_mean(data):
     paths = [make_scores(data, f"net_s{seed}", seed) for seed in (10, 2, 1)]
     paths[0] = make_scores(data, "net_s10", 10, marks=["speaker-overlap"])
@@ -205,7 +233,7 @@ def test_scores_of_an_older_list_are_refused(data):
     [
         (lambda t: t[1:], "1 trials have no score, the first is"),
         (lambda t: [*t, "x y 1"], "1 scores have no trial"),
-        (lambda t: [*t, t[0]], "has a score in line 1 already"),
+        (lambda t: [*t, t[0]], "stands in line 1 already"),
         (lambda t: [t[0][: t[0].rindex(" ")] + " nan", *t[1:]], "'nan' is not a num"),
         (lambda t: [t[0] + " target", *t[1:]], ":1: expected 3 fields, found 4"),
     ],

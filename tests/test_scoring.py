@@ -254,7 +254,10 @@ def test_names_below_a_directory():
     [
         ("a b 0.5\n", "1 trials have no score, the first is LIST:2: 'a c'"),
         ("a b 0.5\na c 1\na d 2\n", "SCORES:3: 'a d' is not in LIST; 1 scores have"),
-        ("a b 0.5\na c 1\na b 2\n", "SCORES:3: 'a b' has a score in line 1 already"),
+        (
+            "a b 0.5\na c 1\na b 2\n",
+            "SCORES:3: 'a b' stands in line 1 already: score again",
+        ),
         ("a b nan\na c 1\n", "SCORES:1: 'nan' is not a number"),
         ("a b 1\na c -inf\n", "SCORES:2: '-inf' is not a number"),
         ("a b 1e999\na c 1\n", "SCORES:1: '1e999' is not a finite number"),
@@ -276,7 +279,9 @@ def test_scores_that_do_not_fit_the_trials_are_refused(tmp_path, text, message):
 def test_a_trial_that_stands_twice_is_refused(tmp_path):
     (tmp_path / "s").write_text("a b 1\n")
     trials = Trials(["a", "a"], ["b", "b"], np.array([True, True]), "list")
-    with pytest.raises(UserError, match="list:2: trial 'a b' stands twice"):
+    with pytest.raises(
+        UserError, match="list:2: 'a b' stands in line 1 already: remove"
+    ):
         read_scores(tmp_path / "s", trials)
 
 

@@ -102,6 +102,8 @@ def test_speakers_of_train_and_test_that_overlap_are_refused(tmp_path):
     assert check_speakers.main([str(one), str(three)]) == 0
     with pytest.raises(UserError, match="share 1 speakers, such as b"):
         check_speakers.main([str(one), str(two)])
+    with pytest.raises(UserError, match="one: the same directory as"):
+        check_speakers.main([str(one), str(three), f"{one}/../one"])
 
 
 # Subsets
@@ -177,7 +179,7 @@ def test_wrong_subsets_are_refused(source, tmp_path, capsys):
     none = str(tmp_path / "none")
     for words, message in (
         ([src, "7", dst], "7 of 6 utterances wanted"),
-        ([src, "2", src], "is the source itself"),
+        ([src, "2", src], "the same directory as"),
         (["--utt-list", none, src, dst], "no utterance of it is there, such as 'x'"),
         (["--spk-list", none, src, dst], "no speaker of it is there"),
         ([none, "2", dst], "utt2spk: no such file"),
@@ -320,7 +322,10 @@ def test_contradictions_are_refused(source, tmp_path):
     refused("spk2gender: 'a' is 'f' in .*src, 'm' in", spk2gender="a m\n")
     refused("session2date: 'a 1' is '2001-01-01' in", session2date="a 1 2002-01-01\n")
     refused("frame_shift and .*frame_shift differ", frame_shift="0.02\n")
-    with pytest.raises(UserError, match="is the source itself"):
+    for words in ([str(tmp_path / "dst"), str(source), str(source)],):
+        with pytest.raises(UserError, match="the same directory as"):
+            combine.main(words)
+    with pytest.raises(UserError, match="the same directory as"):
         combine.main([str(source), str(tmp_path / "other"), str(source)])
 
 

@@ -7,7 +7,7 @@ e.g.:  utils/check_speakers.py data/train data/dev data/test
 
 import itertools
 
-from chronovox import cli, datadir
+from chronovox import cli, datadir, datadir_ops
 
 
 def get_parser():
@@ -18,6 +18,8 @@ def get_parser():
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
+    for one, other in itertools.combinations(args.data, 2):
+        datadir_ops.refuse_same(one, other)
     speakers = {
         data: set(datadir.read_table(f"{data}/utt2spk").values()) for data in args.data
     }

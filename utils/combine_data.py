@@ -10,6 +10,8 @@ said. An utterance that two sources have, or tables and settings that contradict
 each other, are refused.
 """
 
+import itertools
+
 from chronovox import cli, datadir_ops
 
 
@@ -22,8 +24,8 @@ def get_parser():
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
-    for src in args.src:
-        datadir_ops.refuse_same(src, args.dst)
+    for src, other in itertools.combinations([*args.src, args.dst], 2):
+        datadir_ops.refuse_same(src, other)
     sources = {src: datadir_ops.load(src) for src in args.src}
     datadir_ops.save(datadir_ops.combine(sources), args.dst)
     return 0

@@ -44,7 +44,7 @@ def load(path, cls):
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        text = " ".join(str(error).split())
+        text = " ".join(str(error).replace('in "<unicode string>", ', "").split())
         raise UserError(f"{path}: not valid YAML: {text}") from None
     return from_dict({} if data is None else data, cls, str(path))
 

@@ -157,7 +157,7 @@ def speaker_problem(utt2spk: dict[str, str]) -> str | None:
 def refuse_same(source, target) -> None:
     """Raise UserError if the two are one directory."""
     if Path(source).resolve() == Path(target).resolve():
-        raise UserError(f"{target}: is the source itself: name another directory")
+        raise UserError(f"{target}: the same directory as {source}: name another")
 
 
 def keep(data: DataDir, utts: Collection[str]) -> DataDir:

@@ -42,12 +42,16 @@ if [ -z "${OWN_CORPORA:-}" ] && [ ! -f "$local/corpora" ]; then
   exit 1
 fi
 mkdir -p "$local"
-if [ -n "${OWN_CORPORA:-}" ]; then echo "$OWN_CORPORA" > "$local/corpora"; fi
+# What is given is remembered at the end, once it is known to do.
+for name in corpora options; do
+  if [ -f "$local/$name" ]; then cp "$local/$name" "$local/$name.tried"; fi
+done
+if [ -n "${OWN_CORPORA:-}" ]; then echo "$OWN_CORPORA" > "$local/corpora.tried"; fi
 if [ -n "${OWN_OPTIONS+set}" ] || [ ! -f "$local/options" ]; then
-  echo "${OWN_OPTIONS:-}" > "$local/options"
+  echo "${OWN_OPTIONS:-}" > "$local/options.tried"
 fi
 
-local/list_recordings.py "$local/corpora" "$local/recordings"
+local/list_recordings.py "$local/corpora.tried" "$local/recordings"
 
 jobs=$(wc -l < "$local/recordings")
 if [ "$nj" -lt "$jobs" ]; then jobs=$nj; fi
@@ -64,11 +68,16 @@ cp "$local/recordings.dropped" "$local/audio.$last.dropped"
 cat "$local/recordings" "$local/recordings.dropped" > "$local/expected"
 steps/collect_parts.py --max-fail-ratio "$max_fail_ratio" \
   --dropped "$local/audio.JOB.dropped=$local/dropped" "$last" "$local/expected" \
-  "$local/audio.JOB=$local/audio"
+  "$local/audio.JOB=$local/audio" || {
+  echo "prepare_data.sh: to do without them, add --prepare-opts" \
+    "'--max-fail-ratio 0.2' to ./run.sh" >&2
+  exit 1
+}
 
-mapfile -t options < <(sed '/^$/d' "$local/options")
+mapfile -t options < <(sed '/^$/d' "$local/options.tried")
 local/make_data_dirs.py ${options[@]+"${options[@]}"} \
   "$local/recordings" "$local/audio" "$data"
+for name in corpora options; do mv "$local/$name.tried" "$local/$name"; done
 echo "prepare_data.sh: $(wc -l < "$local/audio") recordings used," \
   "$(wc -l < "$local/dropped") dropped (see $local/dropped)," \
   "$(wc -l < "$local/ignored") other files ignored (see $local/ignored)"

@@ -12,6 +12,7 @@ from chronovox.trials.lists import Speakers
 
 SEED = 1
 LEVEL = 0.95
+MIN_SPEAKERS = 5  # fewer give an interval that is too narrow to be shown
 
 
 def draw_speakers(num_speakers: int, num_draws: int, seed: int = SEED) -> np.ndarray:

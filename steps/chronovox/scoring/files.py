@@ -56,45 +56,39 @@ def read_scores(path, trials: Trials) -> np.ndarray:
     written twice, and a score that is no finite number.
     """
     enrol, test, texts = read_columns(path, 3)
-    line_of: dict[tuple[str, str], int] = {}
-    for number, pair in enumerate(zip(enrol, test, strict=True), 1):
-        if line_of.setdefault(pair, number) != number:
-            raise UserError(
-                f"{path}:{number}: '{' '.join(pair)}' has a score in line "
-                f"{line_of[pair]} already: score again"
-            )
     pairs = list(zip(trials.enrol, trials.test, strict=True))
-    _check_pairs(path, line_of, pairs, trials.path)
+    scored = list(zip(enrol, test, strict=True))
+    trial_lines = _lines_of(pairs, trials.path, "remove one")
+    score_lines = _lines_of(scored, path, "score again")
+    missing = [pair for pair in pairs if pair not in score_lines]
+    if missing:
+        raise UserError(
+            f"{path}: {len(missing)} trials have no score, the first is "
+            f"{trials.path}:{trial_lines[missing[0]]}: '{' '.join(missing[0])}': "
+            "score again"
+        )
+    unknown = [pair for pair in scored if pair not in trial_lines]
+    if unknown:
+        raise UserError(
+            f"{path}:{score_lines[unknown[0]]}: '{' '.join(unknown[0])}' is not in "
+            f"{trials.path}; {len(unknown)} scores have no trial: score again"
+        )
     values = [
         parse_float(text, f"{path}:{number}") for number, text in enumerate(texts, 1)
     ]
-    return np.array(values)[[line_of[pair] - 1 for pair in pairs]]
+    return np.array(values)[[score_lines[pair] - 1 for pair in pairs]]
 
 
-def _check_pairs(path, line_of: dict, pairs: list, trials_path: str) -> None:
-    """Raises UserError unless scores and trials are the same pairs, each once."""
-    wanted = set(pairs)
-    if len(wanted) < len(pairs):
-        seen: set = set()
-        for number, pair in enumerate(pairs, 1):
-            if pair in seen:
-                raise UserError(
-                    f"{trials_path}:{number}: trial '{' '.join(pair)}' stands twice: "
-                    "remove one"
-                )
-            seen.add(pair)
+def _lines_of(pairs: list, path, remedy: str) -> dict:
+    """The line of each pair. Raises UserError for one that stands twice."""
+    lines: dict[tuple[str, str], int] = {}
     for number, pair in enumerate(pairs, 1):
-        if pair not in line_of:
+        if lines.setdefault(pair, number) != number:
             raise UserError(
-                f"{path}: {len(wanted - line_of.keys())} trials have no score, the "
-                f"first is {trials_path}:{number}: '{' '.join(pair)}': score again"
+                f"{path}:{number}: '{' '.join(pair)}' stands in line {lines[pair]} "
+                f"already: {remedy}"
             )
-    for pair, line in line_of.items():
-        if pair not in wanted:
-            raise UserError(
-                f"{path}:{line}: '{' '.join(pair)}' is not in {trials_path}; "
-                f"{len(line_of.keys() - wanted)} scores have no trial: score again"
-            )
+    return lines
 
 
 def read_info(path, trials: Trials) -> dict:
