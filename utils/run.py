@@ -10,6 +10,9 @@ every word. No shell is used, unless a word is | > >> < 2>&1 && or ;. A job's
 output goes to its log. If run.py is ended, its jobs are ended too, even by
 kill -9. --mem and --time are for clusters, and have no effect here.
 
+A job that ends with code 85 (stopped on request, its state is saved) is run again
+at once, writing on in the same log. After less than a second 85 is a failure.
+
 Exit code 1 if any job failed; what failed is named, with the end of its log.
 """
 
@@ -45,45 +48,21 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(len(lines))]
 
 
-def kill_group(group: int, kind: signal.Signals) -> bool:
-    """Send a signal to a process group; False if it is no more."""
-    try:
-        os.killpg(group, kind)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def start_guard():
-    """A process that ends the jobs' process groups once this one has ended.
-
-    It is told of each group by `+<group>` or `-<group>` lines; being told ends
-    with this process, however that ends.
-    """
-    reading, writing = os.pipe()
-    if os.fork():
-        os.close(reading)
-        return os.fdopen(writing, "w", buffering=1)
-    try:
-        os.setsid()
-        os.close(writing)
-        groups = set()
-        for line in os.fdopen(reading):
-            (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
-        deadline = time.monotonic() + GRACE_S
-        while groups and time.monotonic() < deadline:
-            groups = {group for group in groups if kill_group(group, signal.SIGKILL)}
-            time.sleep(0.01)
-    finally:
-        os._exit(0)
+def kill_groups(names: set[str]) -> None:
+    """What the guard does if this process ends before its jobs."""
+    groups = {int(name) for name in names}
+    deadline = time.monotonic() + GRACE_S
+    while groups and time.monotonic() < deadline:
+        groups = {group for group in groups if jobs.kill_group(group, signal.SIGKILL)}
+        time.sleep(0.01)
 
 
 @dataclass
 class Job:
     number: int
     slot: int
-    process: subprocess.Popen
     started: float
+    process: subprocess.Popen
 
 
 class Runner:
@@ -98,6 +77,9 @@ class Runner:
         self._free = list(range(len(slots)))[::-1]
         self._running: list[Job] = []
         self._failed: dict[int, int] = {}
+        self._waiting = list(task.numbers)[::-1]
+        self._attempts = dict.fromkeys(task.numbers, 0)
+        self._stopping = False
         # What the caller ignores (nohup, a background job) stays ignored.
         stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self._signals = {signal.SIGCHLD} | {
@@ -111,12 +93,11 @@ class Runner:
         """
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
-        self._guard = start_guard()
+        self._guard = jobs.start_guard(kill_groups)
         try:
-            waiting = list(self._task.numbers)[::-1]
-            while waiting or self._running:
-                while waiting and self._free:
-                    self._start(waiting.pop())
+            while self._waiting or self._running:
+                while self._waiting and self._free:
+                    self._start(self._waiting.pop())
                 self._wait()
         finally:
             self._guard.close()
@@ -124,38 +105,17 @@ class Runner:
         return self._failed
 
     def _start(self, number: int) -> None:
-        log = self._task.log_path(number)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(jobs.header(self._task.command(number)))
         slot = self._free.pop()
+        self._attempts[number] += 1
         started = time.monotonic()
-        try:
-            with open(log, "ab") as stream:
-                process = subprocess.Popen(
-                    self._task.argv(number),
-                    stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-                    env={**os.environ, **self._slots[slot]},
-                    process_group=0, preexec_fn=self._before_job(),
-                )  # fmt: skip
-        except OSError as error:
-            with open(log, "a") as stream:
-                stream.write(f"{self._task.words[0]}: {error.strerror}\n")
-            code = 127 if isinstance(error, FileNotFoundError) else 126
-            self._end(number, slot, code, started)
-            return
-        self._tell_guard("+", process.pid)
-        self._running.append(Job(number, slot, process, started))
-
-    def _before_job(self):
-        parent, mask = os.getpid(), self._mask
-
-        def prepare() -> None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            cli.die_with_parent()
-            if os.getppid() != parent:
-                os._exit(1)
-
-        return prepare
+        process = jobs.start(
+            self._task, number, self._slots[slot], self._mask, self._attempts[number]
+        )
+        if isinstance(process, int):
+            self._end(number, slot, started, process)
+        else:
+            self._tell_guard("+", process.pid)
+            self._running.append(Job(number, slot, started, process))
 
     def _tell_guard(self, sign: str, group: int) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -170,34 +130,36 @@ class Runner:
 
     def _reap(self) -> None:
         for job in list(self._running):
-            code = job.process.poll()
+            code = jobs.exit_code(job.process)
             if code is not None:
                 self._running.remove(job)
                 self._tell_guard("-", job.process.pid)
-                code = 128 - code if code < 0 else code
-                self._end(job.number, job.slot, code, job.started)
+                self._end(job.number, job.slot, job.started, code)
 
-    def _end(self, number: int, slot: int, code: int, started: float) -> None:
-        with open(self._task.log_path(number), "a") as stream:
-            seconds = time.monotonic() - started
-            stream.write(jobs.footer(code, seconds, self._threads))
+    def _end(self, number: int, slot: int, started: float, code: int) -> None:
+        seconds = time.monotonic() - started
+        footer = jobs.footer(code, seconds, self._threads)
+        jobs.write_on(self._task.log_path(number), footer)
         self._free.append(slot)
-        if code:
+        if jobs.runs_again(code, seconds) and not self._stopping:
+            self._waiting.append(number)
+        elif code:
             self._failed[number] = code
 
     def _stop(self, number: int) -> None:
         """End all jobs, first gently, and exit."""
+        self._stopping = True
         name = signal.Signals(number).name
         print(f"run.py: {name}: ending {len(self._running)} jobs", file=sys.stderr)
         groups = [job.process.pid for job in self._running]
         for group in groups:
-            kill_group(group, signal.SIGTERM)
+            jobs.kill_group(group, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
         while self._running and time.monotonic() < deadline:
             signal.sigtimedwait({signal.SIGCHLD}, 0.1)
             self._reap()
         for group in groups:
-            kill_group(group, signal.SIGKILL)
+            jobs.kill_group(group, signal.SIGKILL)
         while self._running:
             signal.sigtimedwait({signal.SIGCHLD}, 0.1)
             self._reap()
@@ -206,9 +168,7 @@ class Runner:
 
 def make_slots(args) -> list[dict[str, str]]:
     """The environment of each job that may run at once."""
-    threads = {
-        name: str(args.num_threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    }
+    threads = jobs.thread_variables(args.num_threads)
     gpus = visible_gpus() if args.gpu else []
     count = max(1, len(os.sched_getaffinity(0)) // args.num_threads)
     if args.gpu:
@@ -222,6 +182,7 @@ def make_slots(args) -> list[dict[str, str]]:
 
 def main(argv=None) -> int:
     args, task = jobs.parse(get_parser(), argv)
+    task = jobs.pick("run.py", task, args.pick)
     failed = Runner(task, make_slots(args), args.num_threads).run()
     if failed:
         jobs.report("run.py", task, failed)

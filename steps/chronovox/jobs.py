@@ -4,14 +4,22 @@
 
 The options and the form of the log are Kaldi's. JOB may be any name, and is
 replaced by the number of the job in the log's name and in every word.
+
+A job that ends with REQUEUE_CODE says: stopped on request with my state saved,
+run me again. Its next attempt writes on in the same log.
 """
 
 import argparse
+import dataclasses
+import os
 import re
 import shlex
+import signal
+import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +28,10 @@ from chronovox import cli
 # A word that is one of these is meant for a shell; all others mean themselves.
 _FOR_SHELL = ("|", ">", ">>", "<", "2>&1", "&&", ";")
 TAIL_LINES = 20
+REQUEUE_CODE = 85
+# A job that asks to be run again sooner than this has done nothing, and would
+# ask for ever.
+MIN_ATTEMPT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Task:
     """
 
     name: str | None
-    numbers: range
+    numbers: Sequence[int]
     log: str
     words: tuple[str, ...]
 
@@ -69,6 +81,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--max-jobs-run", type=cli.positive_int, metavar="N", help="at once"
     )
     parser.add_argument(
+        "--pick", choices=("all", "failed", "incomplete"), default="all",
+        help="run only jobs whose log ends with a code other than 0 (failed) or has "
+        "no `# Ended` line (incomplete), and take the others as done (all)",
+    )  # fmt: skip
+    parser.add_argument(
         "words", nargs="*", metavar="[JOB=1:N] LOG COMMAND", help="see above"
     )
 
@@ -79,30 +96,160 @@ def _memory(text: str) -> str:
     return text
 
 
-def parse(
-    parser: argparse.ArgumentParser, argv: list[str] | None
-) -> tuple[argparse.Namespace, Task]:
-    """Options and task; what is wrong is a usage error (exit code 2)."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    options: list[str] = []
-    name, numbers = None, range(1, 2)
-    # Options, of one value each, may stand before and behind JOB=1:N.
+class ClusterConf:
+    """How a cluster's own command says the options of a job runner.
+
+    A file in the form of Kaldi's queue.conf, # begins a comment:
+
+        command PROGRAM [WORD ...]    what submits a job
+        option NAME=VALUE [WORD ...]  what `--NAME VALUE` adds to it
+        option NAME=* [WORD ...]      the same for any other value, which is $0
+        default NAME=VALUE            the value of an option that is not given
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.command: list[str] = []
+        self.options: dict[str, dict[str, list[str]]] = {}
+        self._defaults: dict[str, str] = {}
+        self._lines: dict[str, int] = {}
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            raise cli.UserError(f"{path}: no such file: see --config") from None
+        for number, line in enumerate(lines, 1):
+            try:
+                words = shlex.split(line, comments=True)
+                if words:
+                    self._read(number, *words)
+            except ValueError as error:
+                raise cli.UserError(
+                    f"{path}:{number}: '{line}': expected 'command PROGRAM', "
+                    f"'option NAME=VALUE WORDS' or 'default NAME=VALUE' ({error})"
+                ) from None
+        if not self.command:
+            raise cli.UserError(f"{path}: has no line 'command PROGRAM [WORD ...]'")
+
+    def _read(self, number: int, kind: str, *words: str) -> None:
+        first, *words = words or ("",)
+        name, equal, value = first.partition("=")
+        if kind == "command" and first:
+            self.command = [first, *words]
+        elif not (equal and re.fullmatch(r"[a-z]\w*", name, re.ASCII)):
+            raise ValueError(f"'{first}' is not NAME=VALUE")
+        elif kind == "option":
+            self.options.setdefault(name, {})[value] = words
+            self._lines[name] = number
+        elif kind == "default" and not words:
+            self._defaults[name] = value
+        else:
+            raise ValueError(f"'{kind}'")
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Make the options that only this file has."""
+        for name in sorted(set(self.options) - set(vars(parser.parse_args([])))):
+            parser.add_argument(f"--{name.replace('_', '-')}", help=f"({self.path})")
+
+    def values(self, args: argparse.Namespace) -> dict[str, str]:
+        """The options' values: those given, and the defaults of the others."""
+        own = ("words", "pick", "config")
+        given = {k: str(v) for k, v in vars(args).items() if v is not None}
+        return self._defaults | {k: v for k, v in given.items() if k not in own}
+
+    def words(self, parser: argparse.ArgumentParser, values: dict) -> list[str]:
+        """The command and its words; a value without words is a usage error."""
+        found = list(self.command)
+        for name, value in values.items():
+            choices = self.options.get(name, {})
+            words = choices.get(value, choices.get("*"))
+            if not choices:
+                parser.error(f"{self.path}: has no line 'option {name}={value} WORDS'")
+            if words is None:
+                taken = ", ".join(f"{name}={choice}" for choice in choices)
+                where = f"{self.path}:{self._lines[name]}"
+                parser.error(f"{where}: takes {taken}, not {name}={value}")
+            found += [word.replace("$0", value) for word in words]
+        return found
+
+
+def split_words(words: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
+    """Options with their values, the word JOB=1:N if any, and the other words.
+
+    Options, of one value each, may stand before and behind JOB=1:N.
+    """
+    words, options, numbers = list(words), [], None
     while words:
         if words[0].startswith("-"):
             options += words[:2]
             del words[:2]
-        elif name is None and re.fullmatch(r"[A-Za-z_]\w*=[\d:]*", words[0], re.ASCII):
-            name, _, text = words.pop(0).partition("=")
-            numbers = _numbers(parser, text)
+        elif numbers is None and re.fullmatch(
+            r"[A-Za-z_]\w*=[\d:]*", words[0], re.ASCII
+        ):
+            numbers = words.pop(0)
         else:
             break
-    args = parser.parse_args(options)
+    return options, numbers, words
+
+
+def parse(
+    parser: argparse.ArgumentParser,
+    argv: list[str] | None,
+    conf: ClusterConf | None = None,
+) -> tuple[argparse.Namespace, Task]:
+    """Options and task; what is wrong is a usage error (exit code 2)."""
+    hint = ""
+    if conf is not None:
+        conf.add_options(parser)
+        hint = f" ({conf.path} has lines for {', '.join(sorted(conf.options))})"
+    options, array, words = split_words(sys.argv[1:] if argv is None else argv)
+    for option in options[::2]:
+        if "=" in option:  # the next word is no value, but would be taken for it
+            parser.error(f"{option}: write '{option.replace('=', ' ', 1)}'")
+    args, unknown = parser.parse_known_args(options)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    name, numbers = None, range(1, 2)
+    if array is not None:
+        name, _, text = array.partition("=")
+        numbers = _numbers(parser, text)
     if len(words) < 2:
         parser.error("give a log and a command")
     task = Task(name, numbers, words[0], tuple(words[1:]))
     if len(numbers) > 1 and task.log_path(1) == task.log_path(2):
         parser.error(f"{len(numbers)} jobs need {name} in the log's name: {task.log}")
     return args, task
+
+
+def pick(program: str, task: Task, which: str) -> Task:
+    """The task with only those of its jobs that `which` names; says how many.
+
+    failed: the log ends with another code than 0. incomplete: it has no end.
+    """
+    if which == "all":
+        return task
+    ends = {number: _logged_code(task.log_path(number)) for number in task.numbers}
+    if which == "failed":
+        numbers = tuple(n for n, code in ends.items() if code not in (None, 0))
+    else:
+        numbers = tuple(n for n, code in ends.items() if code is None)
+    print(
+        f"{program}: {len(numbers)} of {len(ends)} jobs are {which} and are run, "
+        "the others are taken as done", file=sys.stderr
+    )  # fmt: skip
+    return dataclasses.replace(task, numbers=numbers)
+
+
+def _logged_code(log: Path) -> int | None:
+    """The code of the last attempt in a log; None if that has no end."""
+    code = None
+    try:
+        with open(log, "rb") as stream:
+            for line in stream:
+                match = re.match(rb"# Ended \(code (\d+)\) at ", line)
+                code = int(match[1]) if match else code
+    except FileNotFoundError:
+        pass
+    return code
 
 
 def _numbers(parser: argparse.ArgumentParser, text: str) -> range:
@@ -129,6 +276,94 @@ def footer(code: int, seconds: float, threads: int) -> str:
         f"# Accounting: time={seconds:.0f} threads={threads}\n"
         f"# Ended (code {code}) at {_date()}, elapsed time {seconds:.0f} seconds\n"
     )
+
+
+def runs_again(code: int, seconds: float) -> bool:
+    """Whether a job that ended with `code` after `seconds` is to be run again."""
+    return code == REQUEUE_CODE and seconds >= MIN_ATTEMPT_S
+
+
+def start(
+    task: Task, number: int, environment: dict[str, str], mask, attempt: int = 1
+) -> subprocess.Popen | int:
+    """Start a job, whose log begins anew unless this is another attempt.
+
+    The job leads a process group of its own, ends when this process ends, and
+    gets back the signal mask that this process had before it blocked signals.
+    Returns the code 126 or 127 of what cannot be started.
+    """
+    log = task.log_path(number)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    again = f"# Run again: attempt {attempt}\n" if attempt > 1 else ""
+    with open(log, "a" if again else "w") as stream:
+        stream.write(again + header(task.command(number)))
+    parent = os.getpid()
+
+    def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        cli.die_with_parent()
+        if os.getppid() != parent:
+            os._exit(1)
+
+    try:
+        with open(log, "ab") as stream:
+            return subprocess.Popen(
+                task.argv(number),
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+                env={**os.environ, **environment},
+                process_group=0, preexec_fn=prepare,
+            )  # fmt: skip
+    except OSError as error:
+        write_on(log, f"{task.words[0]}: {error.strerror}\n")
+        return 127 if isinstance(error, FileNotFoundError) else 126
+
+
+def write_on(log: Path, text: str) -> None:
+    """Add to the end of a log."""
+    with open(log, "a") as stream:
+        stream.write(text)
+
+
+def thread_variables(num_threads: int) -> dict[str, str]:
+    """What tells a job how many threads it may use."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(num_threads))
+
+
+def exit_code(process: subprocess.Popen) -> int | None:
+    """The code of a process that has ended, as a shell gives it, or None."""
+    code = process.poll()
+    return code if code is None or code >= 0 else 128 - code
+
+
+def kill_group(group: int, kind: signal.Signals) -> bool:
+    """Send a signal to a process group; False if it is no more."""
+    try:
+        os.killpg(group, kind)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def start_guard(end: Callable[[set[str]], None]):
+    """A process that calls end(names) once this process has ended.
+
+    It is told of each name by a line `+<name>` or `-<name>`; being told ends with
+    this process, however that ends.
+    """
+    reading, writing = os.pipe()
+    if os.fork():
+        os.close(reading)
+        return os.fdopen(writing, "w", buffering=1)
+    try:
+        os.setsid()
+        os.close(writing)
+        names: set[str] = set()
+        for line in os.fdopen(reading):
+            (names.add if line[0] == "+" else names.discard)(line[1:].rstrip("\n"))
+        if names:
+            end(names)
+    finally:
+        os._exit(0)
 
 
 def tail(path) -> str:
