@@ -49,6 +49,10 @@ def get_parser():
         "--seed", type=seed, help="of weights and batches (default: the config's)"
     )
     parser.add_argument(
+        "--num-workers", type=cli.natural, default=0,
+        help="processes that read and change the data (default: 0, in this one)",
+    )  # fmt: skip
+    parser.add_argument(
         "--dev-trials", help="default: DATA_DEV/trials/random", metavar="FILE"
     )
     parser.add_argument(
@@ -143,7 +147,7 @@ def run(args, exp: Path) -> None:
             f"{args.config}: chunk_frames: {settings.chunk_frames[0]} frames, but the "
             f"network needs {min_frames} or more"
         )
-    train_set = TrainingSet(data_train, settings)
+    train_set = TrainingSet(data_train, settings, features)
     report_dropped(train_set, exp / "log" / "dropped", args.max_fail_ratio)
     text = config.to_yaml(settings) + config.to_yaml(features) + train_set.digest()
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
@@ -165,7 +169,10 @@ def run(args, exp: Path) -> None:
         device=str(device),
     )  # fmt: skip
     checkpoints = Checkpoints(exp / "checkpoints")
-    network = train(settings, train_set, development, checkpoints, fingerprint, device)
+    network = train(
+        settings, train_set, development, checkpoints, fingerprint, device,
+        args.num_workers,
+    )  # fmt: skip
     save_state(network.state_dict(), exp / "final.pt")
     log.info("wrote %s/final.pt", exp)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_data import SETTINGS, make_dir, replace_line, write_settings
+from training_data import FEATURES, SETTINGS, make_dir, replace_line, write_settings
 
 import train_embedding
 from chronovox import kaldi_io
@@ -72,17 +72,17 @@ def test_a_chunk_is_a_slice_of_the_whole(tmp_path):
 
 def test_a_sample_is_a_pure_function(tmp_path):
     data = make_dir(tmp_path / "data", ["a", "b"], lengths=(900, 990))
-    first = TrainingSet(data, settings(seed=3))
+    first = TrainingSet(data, settings(seed=3), FEATURES)
     sample = Sample(epoch=2, number=1, num_frames=25)
     features, label = first[sample]
     assert features.shape == (25, 8) and label == 0
     for number in range(len(first)):
         first[Sample(0, number, 20)]
     np.testing.assert_array_equal(
-        TrainingSet(data, settings(seed=3))[sample][0], features
+        TrainingSet(data, settings(seed=3), FEATURES)[sample][0], features
     )
     for other in (
-        TrainingSet(data, settings(seed=4))[sample][0],
+        TrainingSet(data, settings(seed=4), FEATURES)[sample][0],
         first[Sample(3, 1, 25)][0],
     ):
         assert not np.array_equal(other, features)
@@ -90,13 +90,13 @@ def test_a_sample_is_a_pure_function(tmp_path):
 
 def test_samples_are_in_proportion_to_length_and_short_utterances_repeat(tmp_path):
     data = make_dir(tmp_path / "data", ["a", "b"], lengths=(25, 120))
-    train_set = TrainingSet(data, settings(chunk_frames=[20, 30]))
+    train_set = TrainingSet(data, settings(chunk_frames=[20, 30]), FEATURES)
     lengths = FrameTable(data, FrontendConfig()).num_frames
     counts = dict.fromkeys(train_set.utts, 0)
     for number in range(len(train_set)):
         counts[train_set.utterance(Sample(0, number, 30))] += 1
     assert counts == {utt: math.ceil(lengths[utt] / 30) for utt in train_set.utts}
-    long = TrainingSet(data, settings(chunk_frames=[20, 500]))
+    long = TrainingSet(data, settings(chunk_frames=[20, 500]), FEATURES)
     features, _ = long[Sample(0, 0, 500)]
     there = lengths[long.utts[0]]
     assert there < 250

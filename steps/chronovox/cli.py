@@ -46,6 +46,13 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def natural(text: str) -> int:
+    """The type of an option that may count nothing: a whole number from 0 on."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, got '{text}'")
+    return int(text)
+
+
 def fraction(text: str) -> float:
     """The type of an option between 0 and 1, both included."""
     try:

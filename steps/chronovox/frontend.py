@@ -5,16 +5,22 @@ that the two cannot drift apart. Voiced frames are selected first; the mean is
 that of the frames selected.
 """
 
+import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from chronovox import kaldi_io
+from chronovox import augment, kaldi_io
+from chronovox.audio import WavTable
 from chronovox.cli import UserError
 from chronovox.datadir import read_table
-from chronovox.features import apply_cmn
+from chronovox.features import Extractor, FeatureConfig, apply_cmn
+
+# Frames before and behind a piece of a recording, so that its own are whole.
+_MARGIN = 2
 
 
 @dataclass(frozen=True)
@@ -28,39 +34,64 @@ class FrontendConfig:
     vad: bool = True
 
 
+class VoicedFrames:
+    """Which frames of some utterances of a data directory are read.
+
+    num_frames: utterance -> frames there are to read (voiced ones, with VAD).
+    utts: those wanted; all by default. Raises UserError for an utterance without
+    a length, without VAD, or whose VAD has another length.
+    """
+
+    def __init__(self, data_dir, config: FrontendConfig, utts=None):
+        path = Path(data_dir) / "utt2num_frames"
+        lengths = read_table(path)
+        lengths = _pick(lengths, list(lengths) if utts is None else list(utts), path)
+        self.num_frames = {
+            utt: _parse_length(text, f"{path}: {utt}") for utt, text in lengths.items()
+        }
+        self._voiced: dict[str, np.ndarray] | None = None  # one bit a frame
+        if config.vad:
+            self._voiced = {}
+            scp = Path(data_dir) / "vad.scp"
+            for utt, rxfile in _pick(read_table(scp, None), lengths, scp).items():
+                voiced = kaldi_io.read_vector(rxfile) > 0
+                if len(voiced) != self.num_frames[utt]:
+                    raise UserError(
+                        f"{scp}: {utt}: {len(voiced)} frames, but {path} says "
+                        f"{self.num_frames[utt]}: run compute_vad.sh again"
+                    )
+                self._voiced[utt] = np.packbits(voiced)
+                self.num_frames[utt] = int(voiced.sum())
+
+    def places(self, utt: str, first: int, last: int) -> np.ndarray:
+        """Where frames `first` up to `last` (excluded) are in the recording."""
+        if self._voiced is None:
+            return np.arange(first, last)
+        return np.flatnonzero(np.unpackbits(self._voiced[utt]))[first:last]
+
+    def digest(self) -> bytes:
+        """Utterances, lengths and VAD decisions, as bytes to hash."""
+        parts = [f"{utt} {count} ".encode() for utt, count in self.num_frames.items()]
+        voiced = self._voiced or {}
+        return b"".join([*parts, *(bits.tobytes() for bits in voiced.values())])
+
+
 class FrameTable:
     """The frames of some utterances of a data directory, read by offset.
 
     num_frames: utterance -> frames there are to read (voiced ones, with VAD).
     utts: those wanted; all of feats.scp by default. Raises UserError for an
-    utterance without features, without VAD, or whose VAD has another length.
+    utterance without features, and as VoicedFrames does.
     """
 
     def __init__(self, data_dir, config: FrontendConfig, utts=None):
-        data_dir = Path(data_dir)
         self._config = config
-        self._scp = data_dir / "feats.scp"
+        self._scp = Path(data_dir) / "feats.scp"
         feats = read_table(self._scp, None)
         utts = list(feats) if utts is None else list(utts)
         self._rxfiles = _pick(feats, utts, self._scp)
-        lengths_path = data_dir / "utt2num_frames"
-        lengths = _pick(read_table(lengths_path), utts, lengths_path)
-        self.num_frames = {
-            utt: _parse_length(text, f"{lengths_path}: {utt}")
-            for utt, text in lengths.items()
-        }
-        self._voiced: dict[str, np.ndarray] = {}  # one bit a frame
-        if config.vad:
-            scp = data_dir / "vad.scp"
-            for utt, rxfile in _pick(read_table(scp, None), utts, scp).items():
-                voiced = kaldi_io.read_vector(rxfile) > 0
-                if len(voiced) != self.num_frames[utt]:
-                    raise UserError(
-                        f"{scp}: {utt}: {len(voiced)} frames, but {lengths_path} says "
-                        f"{self.num_frames[utt]}: run compute_vad.sh again"
-                    )
-                self._voiced[utt] = np.packbits(voiced)
-                self.num_frames[utt] = int(voiced.sum())
+        self._voiced = VoicedFrames(data_dir, config, utts)
+        self.num_frames = self._voiced.num_frames
 
     def read(self, utt: str, first: int = 0, last: int | None = None) -> np.ndarray:
         """Frames `first` up to `last` (excluded) of `num_frames[utt]`, `(T, F)`.
@@ -69,16 +100,13 @@ class FrameTable:
         names the utterance for features that are missing, short or not finite.
         """
         last = self.num_frames[utt] if last is None else last
-        keep = None
-        rows = slice(first, last)
-        if self._config.vad:
-            keep = np.flatnonzero(np.unpackbits(self._voiced[utt]))[first:last]
-            rows = slice(int(keep[0]), int(keep[-1]) + 1)
+        keep = self._voiced.places(utt, first, last)
+        rows = slice(int(keep[0]), int(keep[-1]) + 1)
         try:
             features = kaldi_io.read_matrix(self._rxfiles[utt], rows)
         except UserError as error:
             raise UserError(f"{self._scp}: {utt}: {error}") from None
-        if keep is not None:
+        if len(keep) < rows.stop - rows.start:
             features = features[keep - keep[0]]
         if not np.isfinite(features).all():
             raise UserError(
@@ -86,12 +114,103 @@ class FrameTable:
             )
         return apply_cmn(features, self._config.cmn)
 
-    def bits(self, utt: str) -> bytes:
-        """The VAD decisions of an utterance, packed; empty without VAD."""
-        return self._voiced[utt].tobytes() if self._config.vad else b""
+    def piece(self, utt: str, num_frames: int, rng) -> np.ndarray:
+        """`num_frames` frames from a random place, `(T, F)`.
+
+        An utterance shorter than that is repeated.
+        """
+        there = self.num_frames[utt]
+        if there >= num_frames:
+            first = int(rng.integers(there - num_frames + 1))
+            return self.read(utt, first, first + num_frames)
+        return repeat(self.read(utt), num_frames, rng)
+
+    def digest(self, probes) -> str:
+        """A hash of lengths and VAD, and of the features of the utterances `probes`."""
+        digest = hashlib.sha256(self._voiced.digest())
+        for utt in probes:
+            digest.update(self.read(utt).tobytes())
+        return digest.hexdigest()
 
 
-def _pick(table: dict[str, str], utts: list[str], path) -> dict[str, str]:
+class AudioTable:
+    """Pieces of recordings, changed at random, as features: for training alone.
+
+    Every utterance is there once for each speed; at a speed other than 1, both it
+    and its speaker get the prefix `sp<speed>-`, as Kaldi names them. num_frames:
+    as in FrameTable, and from the same vad.scp, which was made of the recordings
+    as they are. Raises UserError as FrameTable and WavTable do.
+    """
+
+    def __init__(
+        self,
+        data_dir,
+        config: FrontendConfig,
+        features: FeatureConfig,
+        changes: augment.AugmentConfig,
+    ):
+        self._config, self._changes = config, changes
+        self._voiced = VoicedFrames(data_dir, config)
+        self._wavs = WavTable(data_dir)
+        self._extractor = Extractor(features)
+        path = Path(data_dir) / "utt2spk"
+        utts = list(self._voiced.num_frames)
+        self._spk = _pick(read_table(path), utts, path)
+        self._augmenter = augment.Augmenter(
+            changes, features.sampling_rate, self._wavs, self._spk
+        )
+        self.num_frames: dict[str, int] = {}
+        self.utt2spk: dict[str, str] = {}
+        self._origin: dict[str, tuple[str, float]] = {}
+        for speed in changes.speeds:
+            prefix = "" if speed == 1 else f"sp{speed:g}-"
+            for utt, there in self._voiced.num_frames.items():
+                name = prefix + utt
+                self._origin[name] = utt, speed
+                self.num_frames[name] = int(there / speed)
+                self.utt2spk[name] = prefix + self._spk[utt]
+
+    def piece(self, utt: str, num_frames: int, rng) -> np.ndarray:
+        """`num_frames` frames `(T, F)` of a random piece; a short one is repeated."""
+        utt, speed = self._origin[utt]
+        low, high = self._changes.tempo
+        tempo = rng.uniform(low, high) if low < high else low
+        there = self._voiced.num_frames[utt]
+        wanted = min(there, math.ceil(num_frames * speed * tempo))
+        first = int(rng.integers(there - wanted + 1)) if wanted < there else 0
+        places = self._voiced.places(utt, first, first + wanted)
+        begin = max(0, int(places[0]) - _MARGIN)
+        rate, shift = self._extractor.config.sampling_rate, self._extractor.config.shift
+        samples, _ = self._wavs.read(utt, rate)
+        samples = samples[begin * shift : (int(places[-1]) + 1 + _MARGIN) * shift]
+        samples = augment.change_speed(samples, speed)
+        samples = augment.change_tempo(samples, tempo, rate)
+        samples = self._augmenter(samples, self._spk[utt], rng)
+        features = self._extractor(samples)
+        # Frame n shows what was at frame n * speed * tempo of the recording.
+        before = begin + np.rint(np.arange(len(features)) * speed * tempo).astype(int)
+        features = features[np.isin(before, places)]
+        features = apply_cmn(features[:num_frames], self._config.cmn)
+        if len(features) < num_frames:
+            features = repeat(features, num_frames, rng)
+        return features
+
+    def digest(self, probes) -> str:
+        """A hash of lengths, VAD and noises, and of the recordings of `probes`."""
+        digest = hashlib.sha256(self._voiced.digest())
+        digest.update(self._augmenter.digest())
+        for utt in probes:
+            digest.update(self._wavs.read(self._origin[utt][0])[0].tobytes())
+        return digest.hexdigest()
+
+
+def repeat(features: np.ndarray, num_frames: int, rng) -> np.ndarray:
+    """Frames `(T, F)` from a random one on, again and again, `num_frames` in all."""
+    rows = int(rng.integers(len(features))) + np.arange(num_frames)
+    return features.take(rows, axis=0, mode="wrap")
+
+
+def _pick(table: dict[str, str], utts, path) -> dict[str, str]:
     """The entries of `utts`. Raises UserError that counts and names missing ones."""
     missing = [utt for utt in utts if utt not in table]
     if missing:

@@ -20,6 +20,7 @@ import torch
 
 from chronovox import cli, kaldi_io
 from chronovox.datadir import write_table
+from chronovox.features import FeatureConfig
 from chronovox.training import loop, settings
 from chronovox.training.checkpoint import Checkpoints
 from chronovox.training.data import TrainingSet
@@ -90,7 +91,9 @@ def main(argv=None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         write_data(data, args.num_speakers, args.utts_per_speaker)
-        train_set = TrainingSet(data, config)
+        train_set = TrainingSet(
+            data, config, FeatureConfig(type="fbank", num_mel_bins=FEAT_DIM)
+        )
         checkpoints = Checkpoints(Path(folder) / "checkpoints")
         device = torch.device("cpu")
         loop.train(config, train_set, NoDevelopment(), checkpoints, "", device)

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from chronovox import augment
 from chronovox.cli import UserError
 from chronovox.datadir import read_table
-from chronovox.frontend import FrameTable
+from chronovox.features import FeatureConfig
+from chronovox.frontend import AudioTable, FrameTable
 from chronovox.training.settings import TrainingConfig
 
 # What a stream of random numbers is for; part of its seed.
-_ORDER, _LENGTH, _POSITION = range(3)
+_ORDER, _LENGTH, _PIECE, _MASK = range(4)
 _PROBES = 32  # utterances whose features count in the digest
 
 
@@ -36,13 +38,19 @@ class TrainingSet(Dataset):
     `dropped` maps utterances to reasons; `speakers` are those that have any left,
     sorted, and a label is a place in it; `lost_speakers` are the others.
     Raises UserError for an utterance without a speaker, and if fewer than two
-    speakers are left.
+    speakers are left. features: those of the data.
     """
 
-    def __init__(self, data_dir, config: TrainingConfig):
-        self._seed = config.seed
-        self._frames = FrameTable(data_dir, config.frontend)
-        utt2spk = read_table(f"{data_dir}/utt2spk")
+    def __init__(self, data_dir, config: TrainingConfig, features: FeatureConfig):
+        self._seed, self._mask = config.seed, config.mask
+        if config.augment is None:
+            self._frames = FrameTable(data_dir, config.frontend)
+            utt2spk = read_table(f"{data_dir}/utt2spk")
+        else:
+            self._frames = AudioTable(
+                data_dir, config.frontend, features, config.augment
+            )
+            utt2spk = self._frames.utt2spk
         shortest, longest = config.chunk_frames
         kind = "voiced frames" if config.frontend.vad else "frames"
         self.utts, self.dropped = [], {}
@@ -69,7 +77,7 @@ class TrainingSet(Dataset):
         self._labels = [label[spk] for spk in spks]
         num_frames = np.array([self._frames.num_frames[utt] for utt in self.utts])
         self._ends = np.cumsum(-(-num_frames // longest))
-        self.feat_dim = self._frames.read(self.utts[0], 0, 1).shape[1]
+        self.feat_dim = features.dim
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -83,39 +91,26 @@ class TrainingSet(Dataset):
         return int(np.searchsorted(self._ends, sample.number, side="right"))
 
     def __getitem__(self, sample: Sample) -> tuple[np.ndarray, int]:
-        """The piece `(T, F)` at its random place, and the speaker's label.
-
-        An utterance shorter than the piece is repeated from its start.
-        """
+        """The piece `(T, F)` from a random place, and the speaker's label."""
         row = self._row(sample)
         utt = self.utts[row]
-        there = self._frames.num_frames[utt]
-        rng = np.random.default_rng(
-            [self._seed, _POSITION, sample.epoch, sample.number]
-        )
-        if there >= sample.num_frames:
-            first = int(rng.integers(there - sample.num_frames + 1))
-            features = self._frames.read(utt, first, first + sample.num_frames)
-        else:
-            features = self._frames.read(utt)
-            rows = int(rng.integers(there)) + np.arange(sample.num_frames)
-            features = features.take(rows, axis=0, mode="wrap")
+        rng = np.random.default_rng([self._seed, _PIECE, sample.epoch, sample.number])
+        features = self._frames.piece(utt, sample.num_frames, rng)
         if features.shape[1] != self.feat_dim:
             raise UserError(
                 f"{utt}: features of {features.shape[1]} values, others have "
                 f"{self.feat_dim}: make them again"
             )
-        return features, self._labels[row]
+        rng = np.random.default_rng([self._seed, _MASK, sample.epoch, sample.number])
+        return augment.mask(features, self._mask, rng), self._labels[row]
 
     def digest(self) -> str:
-        """A hash of utterances, speakers, lengths, VAD, and a part of the features."""
+        """A hash of utterances, speakers, lengths, VAD, and a part of the data."""
         digest = hashlib.sha256()
         for utt, label in zip(self.utts, self._labels, strict=True):
-            num_frames = self._frames.num_frames[utt]
-            digest.update(f"{utt} {self.speakers[label]} {num_frames}\n".encode())
-            digest.update(self._frames.bits(utt))
-        for row in np.linspace(0, len(self.utts) - 1, _PROBES).astype(int):
-            digest.update(self._frames.read(self.utts[row]).tobytes())
+            digest.update(f"{utt} {self.speakers[label]}\n".encode())
+        rows = np.linspace(0, len(self.utts) - 1, _PROBES).astype(int)
+        digest.update(self._frames.digest([self.utts[n] for n in rows]).encode())
         return digest.hexdigest()
 
 

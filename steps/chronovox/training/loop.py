@@ -38,10 +38,12 @@ def train(
     checkpoints: Checkpoints,
     fingerprint: str,
     device: torch.device,
+    num_workers: int = 0,
 ):
     """Train, from the newest checkpoint on if it has the same `fingerprint`.
 
-    Returns the network. Raises UserError for a loss that is not finite.
+    num_workers: processes that read the data; none reads it in this one. Returns
+    the network. Raises UserError for a loss that is not finite.
     """
     torch.manual_seed(config.seed)
     network = models.build(config.model, train_set.feat_dim).to(device)
@@ -58,6 +60,7 @@ def train(
         train_set,
         batch_sampler=map(plan.batch, steps),
         collate_fn=collate,
+        num_workers=num_workers,
         generator=torch.Generator(),  # workers' seeds: not from the global one
     )
     batches = iter(loader)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from chronovox import config, models
+from chronovox.augment import AugmentConfig, MaskConfig
 from chronovox.frontend import FrontendConfig
 
 
@@ -61,12 +62,15 @@ class ScheduleConfig:
 class TrainingConfig:
     """chunk_frames: shortest and longest piece of an utterance, in frames.
 
-    One length is drawn for each batch. log_every, evaluate_every (error rate on
-    the development trials) and checkpoint_every count steps.
+    One length is drawn for each batch. With `augment`, pieces come from the
+    recordings and are changed, else from feats.scp. log_every, evaluate_every
+    (error rate on the development trials) and checkpoint_every count steps.
     """
 
     model: dict
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
+    augment: AugmentConfig | None = None
+    mask: MaskConfig = field(default_factory=MaskConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
