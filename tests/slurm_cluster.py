@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from chronovox.cli import die_with_parent
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
 CPUS = 4  # more than there may be, so that four tasks always run at once
 
@@ -83,9 +85,8 @@ class Cluster:
     """
 
     def __init__(self):
-        # The socket's name must be short, and munged wants no folder above it
-        # that others may write to.
-        self.folder = Path(tempfile.mkdtemp(prefix="slurm.", dir="/run"))
+        # Not pytest's folder: the name of a socket must be short.
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm."))
         self.environment = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
         self._daemons: list[subprocess.Popen] = []
 
@@ -121,6 +122,7 @@ class Cluster:
                     stdout=stream,
                     stderr=stream,
                     start_new_session=True,
+                    preexec_fn=die_with_parent,
                 )  # fmt: skip
             )
 
@@ -145,3 +147,13 @@ class Cluster:
                 daemon.kill()
                 daemon.wait()
         shutil.rmtree(self.folder)
+
+    def processes(self) -> list[str]:
+        """What runs for this cluster: daemons, and the jobs and what they left."""
+        mark = f"SLURM_CONF={self.folder}/".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (path / "environ").read_bytes():
+                    found.append((path / "cmdline").read_bytes().decode())
+        return found

@@ -8,10 +8,10 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, load_script
 
 from chronovox import jobs
-from chronovox.cli import parser
+from chronovox.cli import UserError, parser
 
 RUN = str(ROOT / "utils/run.py")
 
@@ -73,6 +73,8 @@ def test_words_meant_for_a_shell_and_only_these_are_left_unquoted():
         (["--mem"], "expected one argument"),
         (["--mem", "lots", "x.log", "true"], "expected a size such as 4G"),
         (["--threads", "2", "x.log", "true"], "unrecognized arguments: --threads"),
+        (["--mem=4G", "JOB=1:2", "x.JOB.log", "true"], "write '--mem 4G'"),
+        (["--pick", "some", "x.log", "true"], "invalid choice: 'some'"),
         (["--num-threads", "0", "x.log", "true"], "expected a number from 1 on"),
     ],
 )
@@ -143,6 +145,171 @@ def test_codes_of_signals_and_of_what_cannot_be_started(run, tmp_path):
         assert "1 / 1 failed, log is in x.log" in done.stderr
         log = (tmp_path / "x.log").read_text()
         assert f"(code {code})" in log and text in log
+
+
+def test_what_cannot_be_started_is_named_with_its_number(run, tmp_path):
+    run("JOB=2:2", "x.JOB.log", "./no_JOB", code=1)
+    assert "\n./no_2: No such file" in (tmp_path / "x.2.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("which", "again"), [("all", "1234"), ("failed", "2"), ("incomplete", "34")]
+)
+def test_pick_runs_only_the_jobs_that_are_so(run, tmp_path, which, again):
+    logs = [tmp_path / f"x.{number}.log" for number in range(1, 5)]
+    words = (
+        "JOB=1:4",
+        "x.JOB.log",
+        "bash",
+        "-c",
+        "echo JOB >> ran; exit $((JOB == 2))",
+    )
+    run(*words, code=1)
+    # The third was killed in a second attempt, the fourth has not begun.
+    logs[2].write_text("# x\n# Started at noon\n#\nit said: # Ended (code 1) at\n")
+    logs[3].unlink()
+    (tmp_path / "ran").unlink()
+    done = run("--pick", which, *words, code=int("2" in again))
+    assert "".join(sorted((tmp_path / "ran").read_text().split())) == again
+    said = f"{len(again)} of 4 jobs are {which} and are run"
+    assert (said in done.stderr) == (which != "all")
+
+
+def test_picking_takes_the_last_end_of_a_log(tmp_path):
+    task = jobs.Task("J", range(1, 3), str(tmp_path / "x.J.log"), ("true",))
+    ends = [jobs.footer(code, 1.0, 1) for code in (85, 0)]
+    task.log_path(1).write_text("".join(ends))
+    task.log_path(2).write_text("".join(ends[::-1]))
+    assert list(jobs.pick("test", task, "failed").numbers) == [2]
+    assert list(jobs.pick("test", task, "incomplete").numbers) == []
+
+
+def test_code_85_asks_to_be_run_again(run, tmp_path):
+    script = "echo try JOB >> tried.JOB; sleep 1.1; [ $(wc -l < tried.JOB) = 3 ] || "
+    run("JOB=1:2", "x.JOB.log", "bash", "-c", f"{script} exit 85")
+    for number in (1, 2):
+        text = (tmp_path / f"x.{number}.log").read_text()
+        codes = re.findall(r"# (?:Run again: attempt|Ended \(code) (\d+)", text)
+        assert codes == ["85", "2", "85", "3", "0"]
+
+
+def test_code_85_at_once_is_a_failure(run, tmp_path):
+    done = run("x.log", "bash", "-c", "exit 85", code=1)
+    assert "job 1 failed with code 85" in done.stderr
+    assert (tmp_path / "x.log").read_text().count("# Started") == 1
+
+
+def test_a_job_that_is_ended_is_not_run_again(tmp_path):
+    script = "trap 'exit 85' TERM; sleep 1.1; touch here; while :; do sleep 0.1; done"
+    process = subprocess.Popen(
+        [sys.executable, RUN, "x.log", "bash", "-c", script], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "steps")},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (tmp_path / "here").exists():
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    text = (tmp_path / "x.log").read_text()
+    assert "# Ended (code 85)" in text and text.count("# Started") == 1
+
+
+def test_without_its_guard_it_goes_on(tmp_path):
+    process, pids = start_lasting(tmp_path)
+    task = f"/proc/{process.pid}/task/{process.pid}/children"
+    with open(task) as stream:
+        (guard,) = {int(pid) for pid in stream.read().split()} - set(pids)
+    os.kill(guard, signal.SIGKILL)
+    for pid in pids[2:]:
+        os.kill(pid, signal.SIGKILL)
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (0, "")
+
+
+def cluster_conf(tmp_path, *lines) -> jobs.ClusterConf:
+    path = tmp_path / "c.conf"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return jobs.ClusterConf(path)
+
+
+def test_a_cluster_s_options_become_words_of_its_command(tmp_path):
+    conf = cluster_conf(
+        tmp_path, "# a comment", "command sbatch 'a b' # another", "option gpu=0",
+        "option gpu=* --gres=gpu:$0 --on '$0 $HOME'", "option mem=* --mem=$0", "",
+        "default gpu=1", "default mem=2G", "option node_list=* -w $0",
+    )  # fmt: skip
+
+    def command(*words):
+        test_parser = parser("test")
+        jobs.add_options(test_parser)
+        test_parser.set_defaults(gpu=None, num_threads=None)
+        args, _ = jobs.parse(test_parser, [*words, "x.log", "true"], conf)
+        return conf.words(test_parser, conf.values(args))
+
+    start = ["sbatch", "a b"]
+    assert command() == [*start, "--gres=gpu:1", "--on", "1 $HOME", "--mem=2G"]
+    words = command("--mem", "3G", "--gpu", "0", "--node-list", "n1; rm x")
+    assert words == [*start, "--mem=3G", "-w", "n1; rm x"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("command", "c.conf:2: 'command': expected 'command PROGRAM'"),
+        ("option gpu", "'gpu' is not NAME=VALUE"),
+        ("option 2x=1", "'2x=1' is not NAME=VALUE"),
+        ("default gpu=1 --x", "c.conf:2: 'default gpu=1 --x'"),
+        ("options gpu=1", "c.conf:2: 'options gpu=1'"),
+        ("option gpu=* '", "No closing quotation"),
+    ],
+)
+def test_a_cluster_s_file_names_its_wrong_line(tmp_path, line, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        cluster_conf(tmp_path, "command sbatch", line)
+
+
+def test_a_cluster_s_file_needs_a_command(tmp_path):
+    with pytest.raises(UserError, match="has no line 'command PROGRAM"):
+        cluster_conf(tmp_path, "option gpu=*")
+    with pytest.raises(UserError, match="no such file: see --config"):
+        jobs.ClusterConf(tmp_path / "no.conf")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--gpu", "1"], "c.conf:3: takes gpu=0, gpu=2, not gpu=1"),
+        (["--mem", "1G"], "c.conf: has no line 'option mem=1G WORDS'"),
+        (["--queue", "q"], "arguments: --queue (c.conf has lines for gpu, qos)"),
+    ],
+)
+def test_what_a_cluster_s_file_has_no_line_for_is_a_usage_error(
+    tmp_path, monkeypatch, capsys, words, message
+):
+    """utils/slurm.py finds the file named by --config, or conf/slurm.conf."""
+    monkeypatch.chdir(tmp_path)
+    lines = ("command sbatch", "option gpu=0", "option gpu=2", "option qos=* --q $0")
+    cluster_conf(tmp_path, *lines)
+    main = load_script("utils/slurm.py").main
+    with pytest.raises(SystemExit) as stopped:
+        main(["--config", "c.conf", *words, "x.log", "cat", "--config", "y"])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "c.conf").rename(tmp_path / "conf/slurm.conf")
+    with pytest.raises(SystemExit):
+        main([*words, "x.log", "true"])
+    assert message.replace("c.conf", "conf/slurm.conf") in capsys.readouterr().err
+
+
+def test_where_slurm_is_missing_slurm_py_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        UserError, match="no such program: sbatch, squeue, .*utils/run.py"
+    ):
+        load_script("utils/slurm.py").main(["--partition", "p", "x.log", "true"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_threads_and_gpus_are_told_to_the_jobs(run, tmp_path):

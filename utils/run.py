@@ -16,7 +16,6 @@ at once, writing on in the same log. After less than a second 85 is a failure.
 Exit code 1 if any job failed; what failed is named, with the end of its log.
 """
 
-import contextlib
 import ctypes  # noqa: F401  # loaded here, so that a new job need not
 import os
 import signal
@@ -26,8 +25,6 @@ import time
 from dataclasses import dataclass
 
 from chronovox import cli, jobs
-
-GRACE_S = 5.0
 
 
 def get_parser():
@@ -46,15 +43,6 @@ def visible_gpus() -> list[str]:
         return []
     lines = [line for line in done.stdout.splitlines() if line.startswith("GPU ")]
     return [str(number) for number in range(len(lines))]
-
-
-def kill_groups(names: set[str]) -> None:
-    """What the guard does if this process ends before its jobs."""
-    groups = {int(name) for name in names}
-    deadline = time.monotonic() + GRACE_S
-    while groups and time.monotonic() < deadline:
-        groups = {group for group in groups if jobs.kill_group(group, signal.SIGKILL)}
-        time.sleep(0.01)
 
 
 @dataclass
@@ -93,7 +81,7 @@ class Runner:
         """
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
-        self._guard = jobs.start_guard(kill_groups)
+        self._guard = jobs.start_guard(jobs.kill_groups)
         try:
             while self._waiting or self._running:
                 while self._waiting and self._free:
@@ -114,12 +102,8 @@ class Runner:
         if isinstance(process, int):
             self._end(number, slot, started, process)
         else:
-            self._tell_guard("+", process.pid)
+            jobs.tell_guard(self._guard, "+", process.pid)
             self._running.append(Job(number, slot, started, process))
-
-    def _tell_guard(self, sign: str, group: int) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            self._guard.write(f"{sign}{group}\n")
 
     def _wait(self) -> None:
         """Wait for a signal, and do what it asks."""
@@ -133,7 +117,7 @@ class Runner:
             code = jobs.exit_code(job.process)
             if code is not None:
                 self._running.remove(job)
-                self._tell_guard("-", job.process.pid)
+                jobs.tell_guard(self._guard, "-", job.process.pid)
                 self._end(job.number, job.slot, job.started, code)
 
     def _end(self, number: int, slot: int, started: float, code: int) -> None:
@@ -154,7 +138,7 @@ class Runner:
         groups = [job.process.pid for job in self._running]
         for group in groups:
             jobs.kill_group(group, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_S
+        deadline = time.monotonic() + jobs.GRACE_S
         while self._running and time.monotonic() < deadline:
             signal.sigtimedwait({signal.SIGCHLD}, 0.1)
             self._reap()

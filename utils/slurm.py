@@ -21,7 +21,6 @@ on in the same log. After less than a second 85 is a failure.
 Exit code 1 if any job failed; what failed is named, with the end of its log.
 """
 
-import contextlib
 import ctypes  # noqa: F401  # loaded here, so that a new job need not
 import dataclasses
 import json
@@ -179,7 +178,7 @@ def run_array(command: list[str], array: str, task: jobs.Task, threads: int) -> 
     name = re.sub(r"[^\w.-]", "_", f"{Path(task.log).stem}.{secrets.token_hex(4)}")
     files.write_lines(folder / "name", [name])
     guard = jobs.start_guard(lambda names: cancel(*names, patience_s=CANCEL_S))
-    guard.write(f"+{name}\n")
+    jobs.tell_guard(guard, "+", name)
     gone = False
     try:
         job = submit(command, [f"--array={array}", f"--job-name={name}"], task, folder)
@@ -189,8 +188,7 @@ def run_array(command: list[str], array: str, task: jobs.Task, threads: int) -> 
     finally:
         if gone or cancel(name):
             shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(BrokenPipeError):
-            guard.write(f"-{name}\n")
+        jobs.tell_guard(guard, "-", name)
         guard.close()
     return {number: code for number, code in codes.items() if code}
 

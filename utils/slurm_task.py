@@ -23,8 +23,6 @@ from pathlib import Path
 
 from chronovox import cli, files, jobs
 
-GRACE_S = 5.0
-
 
 def get_parser():
     parser = cli.parser(__doc__)
@@ -59,22 +57,22 @@ def warn(root: int, told: set[int]) -> None:
 
 def watch(process: subprocess.Popen, signals: set) -> tuple[int, bool]:
     """Wait for a job, handing on signals; returns its code and if it was stopped."""
+    stopping = {signal.SIGTERM, signal.SIGINT}
     warned, stop_at, told = False, None, set()
     while (code := jobs.exit_code(process)) is None:
         caught = signal.sigtimedwait(signals, 0.2 if stop_at else 1.0)
         kind = caught.si_signo if caught else None
         if kind == signal.SIGUSR1:
             warned = True
-        elif kind in (signal.SIGTERM, signal.SIGINT) and stop_at is None:
-            stop_at = time.monotonic() + GRACE_S
+        elif kind in stopping and stop_at is None:
+            stop_at = time.monotonic() + jobs.GRACE_S
             jobs.kill_group(process.pid, signal.SIGTERM)
         if warned:
             warn(process.pid, told)  # again and again: it may not be ready yet
         if stop_at is not None and time.monotonic() > stop_at:
             jobs.kill_group(process.pid, signal.SIGKILL)
-    if stop_at is not None:
-        jobs.kill_group(process.pid, signal.SIGKILL)  # what is left of a pipe
-    return code, stop_at is not None
+    # Slurm tells all processes at once: the job may have been the first to hear.
+    return code, stop_at is not None or bool(stopping & signal.sigpending())
 
 
 def put_back(number: int) -> str:
@@ -99,10 +97,15 @@ def main(argv=None) -> int:
     status.unlink(missing_ok=True)  # Slurm may run a task again by itself
     attempt = 1 + int(os.environ.get("SLURM_RESTART_COUNT", 0))
     started, stopped = time.monotonic(), False
+    guard = jobs.start_guard(jobs.kill_groups)  # for a kill -9 of this process
     process = jobs.start(task, number, jobs.thread_variables(threads), mask, attempt)
     code = process
     if isinstance(process, subprocess.Popen):
+        jobs.tell_guard(guard, "+", process.pid)
         code, stopped = watch(process, signals)
+        # What it left behind (a part of a pipe, say) has no right to the node now.
+        jobs.kill_group(process.pid, signal.SIGKILL)
+        jobs.tell_guard(guard, "-", process.pid)
     seconds = time.monotonic() - started
     jobs.write_on(log, jobs.footer(code, seconds, threads))
     if jobs.runs_again(code, seconds) and not stopped:

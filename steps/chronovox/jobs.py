@@ -10,6 +10,7 @@ run me again. Its next attempt writes on in the same log.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import re
@@ -32,6 +33,7 @@ REQUEUE_CODE = 85
 # A job that asks to be run again sooner than this has done nothing, and would
 # ask for ever.
 MIN_ATTEMPT_S = 1.0
+GRACE_S = 5.0  # between SIGTERM and SIGKILL
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,7 @@ def _memory(text: str) -> str:
 class ClusterConf:
     """How a cluster's own command says the options of a job runner.
 
-    A file in the form of Kaldi's queue.conf, # begins a comment:
-
-        command PROGRAM [WORD ...]    what submits a job
-        option NAME=VALUE [WORD ...]  what `--NAME VALUE` adds to it
-        option NAME=* [WORD ...]      the same for any other value, which is $0
-        default NAME=VALUE            the value of an option that is not given
+    A file in the form of Kaldi's queue.conf, which conf/slurm.conf explains.
     """
 
     def __init__(self, path):
@@ -242,13 +239,10 @@ def pick(program: str, task: Task, which: str) -> Task:
 def _logged_code(log: Path) -> int | None:
     """The code of the last attempt in a log; None if that has no end."""
     code = None
-    try:
-        with open(log, "rb") as stream:
-            for line in stream:
-                match = re.match(rb"# Ended \(code (\d+)\) at ", line)
-                code = int(match[1]) if match else code
-    except FileNotFoundError:
-        pass
+    with contextlib.suppress(FileNotFoundError), open(log, "rb") as stream:
+        for line in stream:
+            match = re.match(rb"# Ended \(code (\d+)\) at ", line)
+            code = int(match[1]) if match else code
     return code
 
 
@@ -314,7 +308,7 @@ def start(
                 process_group=0, preexec_fn=prepare,
             )  # fmt: skip
     except OSError as error:
-        write_on(log, f"{task.words[0]}: {error.strerror}\n")
+        write_on(log, f"{task.command(number)[0]}: {error.strerror}\n")
         return 127 if isinstance(error, FileNotFoundError) else 126
 
 
@@ -344,16 +338,30 @@ def kill_group(group: int, kind: signal.Signals) -> bool:
     return True
 
 
+def kill_groups(names: set[str]) -> None:
+    """For a guard: kill process groups, until they are no more."""
+    groups = {int(name) for name in names}
+    deadline = time.monotonic() + GRACE_S
+    while groups and time.monotonic() < deadline:
+        groups = {group for group in groups if kill_group(group, signal.SIGKILL)}
+        time.sleep(0.01)
+
+
+def tell_guard(guard, sign: str, name) -> None:
+    """Tell a guard of a name (+), or that it is no more (-)."""
+    with contextlib.suppress(BrokenPipeError):
+        guard.write(f"{sign}{name}\n".encode())
+
+
 def start_guard(end: Callable[[set[str]], None]):
     """A process that calls end(names) once this process has ended.
 
-    It is told of each name by a line `+<name>` or `-<name>`; being told ends with
-    this process, however that ends.
+    Being told of names ends with this process, however that ends.
     """
     reading, writing = os.pipe()
     if os.fork():
         os.close(reading)
-        return os.fdopen(writing, "w", buffering=1)
+        return os.fdopen(writing, "wb", buffering=0)
     try:
         os.setsid()
         os.close(writing)
