@@ -3,11 +3,13 @@
 import io
 import struct
 
+import av
 import numpy as np
 import pytest
 import soundfile
 from data_dirs import make_data_dir, noise, set_utts
 
+from chronovox import audio, kaldi_io
 from chronovox.audio import WavTable, read_file
 from chronovox.cli import UserError
 from chronovox.datadir import write_table
@@ -273,3 +275,70 @@ def test_unsorted_table(tmp_path):
     (data / "wav.scp").write_text("b-1 x.wav\na-1 y.wav\n")
     with pytest.raises(UserError, match="wav.scp:2: key 'a-1' is out of order"):
         WavTable(data)
+
+
+# --- m4a, by FFmpeg
+
+
+def save_m4a(path, samples, rate=16000, layout="mono"):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate, layout=layout, bit_rate=128000)
+        frame = av.AudioFrame.from_ndarray(
+            np.atleast_2d(samples).astype(np.float32), format="fltp", layout=layout
+        )
+        frame.sample_rate, frame.pts = rate, 0
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("num_samples", [16000, 20480, 47840])
+def test_m4a_without_its_padding(tmp_path, num_samples):
+    time_s = np.arange(num_samples) / 16000
+    sweep = 0.5 * np.sin(2 * np.pi * (200 + 300 * time_s) * time_s)
+    samples = read_one(tmp_path, save_m4a(tmp_path / "x.m4a", sweep))[0]
+    assert samples.shape == (num_samples,) and samples.dtype == np.float32
+    middle = slice(2048, -2048)
+    assert np.corrcoef(samples[middle], sweep[middle])[0, 1] > 0.999
+    moved = np.corrcoef(samples[2048:-2048], sweep[2049:-2047])[0, 1]
+    assert moved < np.corrcoef(samples[middle], sweep[middle])[0, 1]
+
+
+def test_segments_of_an_m4a(tmp_path):
+    wave = 0.3 * np.sin(np.arange(48000) / 20)
+    path = save_m4a(tmp_path / "x.m4a", wave)
+    data = make_data_dir(tmp_path / "data", {"r": str(path)})
+    (data / "segments").write_text("r-1 r 0.5 1.25\n")
+    whole = read_one(tmp_path / "whole", path)[0]
+    np.testing.assert_array_equal(WavTable(data).read("r-1")[0], whole[8000:20000])
+
+
+def test_bad_m4a_is_named(tmp_path):
+    good = save_m4a(tmp_path / "x.m4a", 0.1 * noise(32000)).read_bytes()
+    (tmp_path / "text.m4a").write_text("no audio at all\n")
+    (tmp_path / "cut.m4a").write_bytes(good[: len(good) // 2])
+    for name in ("text", "cut"):
+        assert_refused(tmp_path, f"{tmp_path}/{name}.m4a", "damaged, or no audio in")
+    (tmp_path / "empty.m4a").touch()
+    assert_refused(tmp_path, f"{tmp_path}/empty.m4a", "empty file (0 bytes)")
+    stereo = save_m4a(
+        tmp_path / "two.m4a", np.stack([noise(9000)] * 2), layout="stereo"
+    )
+    assert_refused(tmp_path, str(stereo), "2 channels: make it mono")
+
+
+def test_flac_records_keep_sixteen_bits_and_never_clip(tmp_path):
+    wave = np.round(noise(5000) * 32768) / 32768
+    with kaldi_io.ArkWriter(tmp_path / "a.ark", tmp_path / "a.scp", 1) as writer:
+        for utt in ("a-1", "b-1"):
+            writer.write_record(utt, audio.flac_record(wave, 16000))
+        writer.write_record("c-1", audio.flac_record(8 * wave, 16000))
+    entries = dict(
+        line.split() for line in (tmp_path / "a.scp").read_text().splitlines()
+    )
+    table = WavTable(make_data_dir(tmp_path / "data", entries))
+    for utt in ("a-1", "b-1"):
+        np.testing.assert_array_equal(table.read(utt)[0], wave)
+    loud = table.read("c-1")[0]
+    assert np.abs(loud).max() == 32767 / 32768
+    assert np.corrcoef(loud, wave)[0, 1] > 0.99999

@@ -1,7 +1,8 @@
 """The recordings of a data directory as samples: wav.scp and segments, checked.
 
 An entry of wav.scp is `path`, `file.ark:offset` (a RIFF or FLAC record inside an
-ark) or, if allowed, `command |`. soundfile decodes wav, flac, ogg, opus and mp3.
+ark) or, if allowed, `command |`. soundfile decodes wav, flac, ogg, opus and mp3,
+and PyAV (FFmpeg) m4a, which VoxCeleb2 is made of.
 """
 
 import io
@@ -14,11 +15,13 @@ import soundfile
 from chronovox import datadir, kaldi_io
 from chronovox.cli import UserError
 
-FORMATS = "wav, flac, ogg, opus or mp3"
+FORMATS = "wav, flac, ogg, opus, mp3 or m4a"
+_BY_FFMPEG = (".m4a", ".mp4", ".aac")
 # A segment may end this much behind its recording, as in Kaldi's extract-segments.
 MAX_OVERSHOOT_S = 0.5
 # Data sizes that a program writes into a RIFF header when it cannot seek back.
 _STREAMED = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+_FULL_SCALE = 32767 / 32768
 _MAX_SAMPLES = 2**32  # more than any recording has: 74 hours at 16 kHz
 
 
@@ -127,10 +130,12 @@ def _read_location(location: kaldi_io.Location, span_s: list[float], mono=True):
             size = stream.seek(0, io.SEEK_END)
             stream.seek(0)
             if location.offset is not None:
-                data = _ark_record(stream, min(location.offset, size))
-                return _decode(io.BytesIO(data), len(data), span_s, mono)
+                record = _ark_record(stream, min(location.offset, size), size)
+                return _decode(record, record.size, span_s, mono)
             if size == 0:
                 raise UserError("empty file (0 bytes): copy it again or remove it")
+            if location.path.lower().endswith(_BY_FFMPEG):
+                return _decode_by_ffmpeg(stream, span_s, mono)
             return _decode(stream, size, span_s, mono)
     except OSError as error:
         raise UserError(
@@ -151,19 +156,98 @@ def _open(path: str):
         raise UserError("no file can have this name: correct wav.scp") from None
 
 
-def _ark_record(stream, offset: int) -> bytes:
-    """The RIFF or FLAC record at `offset` of an ark.
+class _Part(io.RawIOBase):
+    """`size` bytes of a stream from `begin` on, as a stream of their own."""
 
-    A FLAC record does not tell its length: what follows it is returned as well.
+    def __init__(self, stream, begin: int, size: int):
+        self._stream, self._begin, self.size = stream, begin, size
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + {0: 0, 1: self._place, 2: self.size}[whence]
+        return self._place
+
+    def readinto(self, buffer) -> int:
+        count = max(0, min(len(buffer), self.size - self._place))
+        self._stream.seek(self._begin + self._place)
+        data = self._stream.read(count)
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+
+def _ark_record(stream, offset: int, size: int) -> _Part:
+    """The RIFF or FLAC record at `offset` of an ark of `size` bytes.
+
+    A FLAC record does not tell its length: what follows it belongs to the part.
     """
     stream.seek(offset)
     head = stream.read(8)
+    rest = size - offset
     if head[:4] == b"RIFF" and len(head) == 8:
-        size = struct.unpack("<I", head[4:])[0]
-        return head + (stream.read() if size in _STREAMED else stream.read(size))
+        length = struct.unpack("<I", head[4:])[0]
+        whole = rest if length in _STREAMED else min(rest, length + 8)
+        return _Part(stream, offset, whole)
     if head[:4] == b"fLaC":
-        return head + stream.read()
+        return _Part(stream, offset, rest)
     raise UserError("no RIFF or FLAC record at this offset of the ark")
+
+
+def flac_record(samples: np.ndarray, sampling_rate: int) -> bytes:
+    """Samples `(N,)` as a 16-bit FLAC file; what is above full scale is scaled down."""
+    peak = float(np.abs(samples).max(initial=0.0))
+    if peak > _FULL_SCALE:
+        samples = samples * (_FULL_SCALE / peak)
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, sampling_rate, "PCM_16", format="FLAC")
+    return stream.getvalue()
+
+
+def _decode_by_ffmpeg(stream, span_s: list[float], mono: bool):
+    """Decode a whole m4a, without the padding behind its end, and cut the span."""
+    import av
+
+    try:
+        with av.open(stream) as container:
+            audio = container.streams.audio[0]
+            rate = audio.rate
+            if mono and audio.channels != 1:
+                raise UserError(
+                    f"{audio.channels} channels: make it mono (such as "
+                    "`ffmpeg -i in.m4a -ac 1 out.wav`)"
+                )
+            resampler = av.AudioResampler(format="fltp")
+            blocks = [
+                block.to_ndarray()
+                for frame in [*container.decode(audio), None]
+                for block in resampler.resample(frame)
+            ]
+            duration = audio.duration and audio.duration * audio.time_base
+    except (av.error.FFmpegError, IndexError) as error:
+        raise UserError(
+            f"damaged, or no audio in {FORMATS} ({error}): copy it again or convert it"
+        ) from None
+    if not blocks:
+        raise UserError("empty: 0 samples: copy it again or remove it")
+    samples = np.concatenate(blocks, axis=1)
+    wanted = round(duration * rate) if duration else samples.shape[1]
+    if samples.shape[1] < wanted:
+        raise UserError(
+            f"truncated: {samples.shape[1]} of {wanted} samples are there: "
+            "copy it again"
+        )
+    first, last = _span(wanted, rate, span_s)
+    samples = samples[:, first:last]
+    return (samples[0] if mono else samples.T), rate
 
 
 def _decode(stream, size: int, span_s: list[float], mono: bool = True):

@@ -338,10 +338,6 @@ class ArkWriter:
     def write(self, key: str, array: np.ndarray) -> None:
         """Append one record. Raises UserError for what Kaldi could not read back."""
         where = f"{self._ark}: {key}"
-        if not key or re.search(r"\s", key):
-            raise UserError(f"{where}: a key is not empty and holds no blank")
-        if key <= self._last:
-            raise UserError(f"{where}: not after '{self._last}': keys must be sorted")
         array = np.asarray(array)
         if array.ndim != self._ndim or array.size == 0:
             raise UserError(f"{where}: shape {array.shape}, not {self._ndim}-D")
@@ -349,11 +345,20 @@ class ArkWriter:
             array = np.ascontiguousarray(array, np.float32)
         if not np.isfinite(array).all():
             raise UserError(f"{where}: holds NaN or infinity")
-        self._stream.write(f"{key} ".encode())
-        self._entries[key] = f"{self._ark.resolve()}:{self._stream.tell()}"
         record = io.BytesIO()
         matio.write_array(record, array, "<", self._method)
-        self._stream.write(record.getvalue())
+        self.write_record(key, record.getvalue())
+
+    def write_record(self, key: str, record: bytes) -> None:
+        """Append bytes that are a record already, such as a FLAC file."""
+        where = f"{self._ark}: {key}"
+        if not key or re.search(r"\s", key):
+            raise UserError(f"{where}: a key is not empty and holds no blank")
+        if key <= self._last:
+            raise UserError(f"{where}: not after '{self._last}': keys must be sorted")
+        self._stream.write(f"{key} ".encode())
+        self._entries[key] = f"{self._ark.resolve()}:{self._stream.tell()}"
+        self._stream.write(record)
         self._last = key
 
     def __exit__(self, *error) -> None:
