@@ -13,7 +13,7 @@ import numpy as np
 from chronovox.audio import WavTable
 from chronovox.cli import UserError
 
-MAX_DENOMINATOR = 100  # of a speed factor, as a fraction
+MAX_DENOMINATOR = 1000  # of a speed factor, or a ratio of sampling rates
 
 
 def power(samples: np.ndarray) -> float:
