@@ -8,10 +8,11 @@ import dataclasses
 
 from chronovox.cli import UserError
 from chronovox.config import from_dict
+from chronovox.models.resnet import ResNet, ResNetConfig
 from chronovox.models.xvector import XVector, XVectorConfig
 
 # Name -> (settings, network).
-MODELS = {"xvector": (XVectorConfig, XVector)}
+MODELS = {"xvector": (XVectorConfig, XVector), "resnet": (ResNetConfig, ResNet)}
 
 
 def resolve(config: dict, where: str = "model") -> dict:
