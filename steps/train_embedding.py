@@ -4,7 +4,9 @@
 Reads pieces of utterances straight from feats.scp and vad.scp. Run again, it
 goes on from the newest checkpoint; if settings, seed or data have changed it
 starts anew; a finished training is left as it is. The error rate on development
-trials is written to the log, and nothing is chosen by it.
+trials is written to the log, and nothing is chosen by it. SIGUSR1 or SIGTERM, as
+before a time limit, ends it after the step with a checkpoint and exit code 85,
+which job runners take for: run me again.
 
 Usage: steps/train_embedding.py [options] CONFIG DATA_TRAIN DATA_DEV EXP_M
 e.g.:  steps/train_embedding.py --seed 1 conf/xvector_aam.yaml data/train data/dev \\
@@ -20,9 +22,10 @@ import fcntl
 import hashlib
 import json
 import os
+import signal
 from pathlib import Path
 
-from chronovox import cli, config, datadir, runinfo
+from chronovox import cli, config, datadir, jobs, runinfo
 from chronovox.cli import UserError, log
 from chronovox.features import FeatureConfig
 from chronovox.files import write_lines
@@ -130,13 +133,21 @@ def is_finished(exp: Path, fingerprint: str) -> bool:
     return (exp / "final.pt").exists() and info.get("fingerprint") == fingerprint
 
 
-def run(args, exp: Path) -> None:
+def stop_requests():
+    """From now on SIGUSR1 and SIGTERM only note that training is to stop."""
+    caught: list[int] = []
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: caught.append(number))
+    return lambda: bool(caught)
+
+
+def run(args, exp: Path) -> int:
     from chronovox import models
     from chronovox.training import settings as training_settings
     from chronovox.training.checkpoint import Checkpoints, save_state
     from chronovox.training.data import TrainingSet
     from chronovox.training.development import Development
-    from chronovox.training.loop import train
+    from chronovox.training.loop import Stopped, train
 
     settings = training_settings.load(args.config, args.seed)
     data_train, data_dev = Path(args.data_train), Path(args.data_dev)
@@ -153,7 +164,7 @@ def run(args, exp: Path) -> None:
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
     if is_finished(exp, fingerprint):
         log.info("%s/final.pt is finished: nothing to do", exp)
-        return
+        return 0
     trials = args.dev_trials or data_dev / "trials" / "random"
     development = Development(data_dev, trials, settings.frontend, min_frames)
 
@@ -169,12 +180,17 @@ def run(args, exp: Path) -> None:
         device=str(device),
     )  # fmt: skip
     checkpoints = Checkpoints(exp / "checkpoints")
-    network = train(
-        settings, train_set, development, checkpoints, fingerprint, device,
-        args.num_workers,
-    )  # fmt: skip
+    try:
+        network = train(
+            settings, train_set, development, checkpoints, fingerprint, device,
+            args.num_workers, stop_requests(),
+        )  # fmt: skip
+    except Stopped as stopped:
+        log.info("%s: %s", exp, stopped)
+        return jobs.REQUEUE_CODE
     save_state(network.state_dict(), exp / "final.pt")
     log.info("wrote %s/final.pt", exp)
+    return 0
 
 
 def main(argv=None) -> int:
@@ -183,8 +199,7 @@ def main(argv=None) -> int:
     # whatever else runs there. Spinning made training three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with locked(Path(args.exp)):
-        run(args, Path(args.exp))
-    return 0
+        return run(args, Path(args.exp))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ import torch
 from training_data import FEATURES, SETTINGS, make_dir, replace_line, write_settings
 
 import train_embedding
-from chronovox import kaldi_io
+from chronovox import jobs, kaldi_io
 from chronovox.cli import UserError
 from chronovox.config import from_dict
 from chronovox.datadir import read_table
 from chronovox.frontend import FrameTable, FrontendConfig
-from chronovox.training import schedule
+from chronovox.training import loop, schedule
 from chronovox.training.checkpoint import Checkpoints, load_state, save_state
 from chronovox.training.data import BatchPlan, Sample, TrainingSet
 from chronovox.training.loss import angular_margin_logits
@@ -250,6 +250,63 @@ def test_killed_and_resumed_training_gives_the_same_bytes(world, tmp_path):
     assert len(list((exp / "checkpoints").iterdir())) == 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_asked_to_stop_it_saves_and_goes_on_to_the_same_bytes(world, tmp_path, number):
+    write_settings(world[0], num_steps=300, evaluate_every=100, checkpoint_every=150)
+    undisturbed = start([*world[:3], str(tmp_path / "quiet")])
+    exp = Path(world[3])
+    process = start(world)
+    wait_for(exp / "checkpoints", process)
+    wait_for(exp / "runinfo.json", process)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == jobs.REQUEUE_CODE, log
+    step = int(re.search(r"stopped after step (\d+): run again", log)[1])
+    assert (exp / f"checkpoints/step_{step}.pt").exists()
+    assert not (exp / "final.pt").exists()
+    process = start(world)
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == 0 and f"step_{step}.pt" in log, log
+    assert undisturbed.wait(120) == 0, undisturbed.stderr.read()
+    final = (tmp_path / "quiet/final.pt").read_bytes()
+    assert (exp / "final.pt").read_bytes() == final
+
+
+def test_worker_processes_change_nothing(world, tmp_path):
+    train_embedding.main([*world, "--device", "cpu"])
+    other = [*world[:3], str(tmp_path / "workers"), "--device", "cpu"]
+    train_embedding.main([*other, "--num-workers", "2"])
+    for name in ("final.pt", "checkpoints/step_60.pt"):
+        first = (Path(world[3]) / name).read_bytes()
+        assert (tmp_path / "workers" / name).read_bytes() == first
+
+
+def test_what_a_worker_cannot_read_is_named(world, monkeypatch):
+    replace_line(Path(world[1]) / "feats.scp", "t3-1", "t3-1 /none/feats.ark:5")
+    with pytest.raises(UserError) as error:
+        train_embedding.main([*world, "--num-workers", "2"])
+    assert "feats.scp: t3-1: " in str(error.value)
+    assert "Traceback" not in str(error.value)
+
+
+@pytest.mark.parametrize("how", ["hangs", "is killed"])
+def test_a_worker_that_is_stuck_or_gone_is_named(world, monkeypatch, how):
+    piece = FrameTable.piece
+
+    def stuck(self, utt, num_frames, rng):
+        if utt == "t5-2" and torch.utils.data.get_worker_info():
+            if how == "is killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(60)
+        return piece(self, utt, num_frames, rng)
+
+    monkeypatch.setattr(FrameTable, "piece", stuck)
+    monkeypatch.setattr(loop, "HANG_S", 3.0)
+    with pytest.raises(UserError, match=r"DataLoader .*was reading .*t5-2.*run again"):
+        train_embedding.main([*world, "--num-workers", "2"])
+
+
 def wait_for(path, process) -> None:
     deadline = time.monotonic() + 60
     while not path.exists():
@@ -278,7 +335,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch(world):
     assert not (Path(world[3]) / "final.pt").exists()
 
 
-def test_a_damaged_checkpoint_is_a_clear_error(world, tmp_path):
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
     folder = tmp_path / "checkpoints"
     checkpoints = Checkpoints(folder)
     for step in (1, 2, 3):
@@ -291,7 +348,13 @@ def test_a_damaged_checkpoint_is_a_clear_error(world, tmp_path):
     for damaged in (data[:-100], bytes(flipped), b"", b"no archive"):
         newest.write_bytes(damaged)
         with pytest.raises(UserError, match=r"step_3\.pt: damaged .*remove it"):
-            checkpoints.newest()
+            load_state(newest)
+        caplog.clear()
+        path, state = checkpoints.newest()
+        assert (path.name, state["step"]) == ("step_2.pt", 2)
+        assert re.search(r"step_3.pt: damaged .*taking the one before", caplog.text)
+    (folder / "step_2.pt").write_bytes(b"")
+    assert checkpoints.newest() is None
 
 
 def test_code_in_a_checkpoint_is_refused(tmp_path):

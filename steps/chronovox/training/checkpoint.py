@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from chronovox.cli import UserError
+from chronovox.cli import UserError, log
 from chronovox.files import atomic_write
 
 NUM_KEPT = 2
@@ -70,9 +70,13 @@ class Checkpoints:
         return [path for _, path in sorted(found)]
 
     def newest(self) -> tuple[Path, dict] | None:
-        """The newest checkpoint, if there is one. Raises UserError if damaged."""
-        paths = self._paths()
-        return (paths[-1], load_state(paths[-1])) if paths else None
+        """The newest checkpoint that can be read, if there is one; logs the others."""
+        for path in reversed(self._paths()):
+            try:
+                return path, load_state(path)
+            except UserError as error:
+                log.warning("%s: taking the one before", error)
+        return None
 
     def save(self, step: int, state: dict) -> None:
         """Write the state after `step` steps and remove the oldest."""

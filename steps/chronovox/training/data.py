@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from chronovox import augment
 from chronovox.cli import UserError
@@ -20,6 +20,7 @@ from chronovox.training.settings import TrainingConfig
 
 # What a stream of random numbers is for; part of its seed.
 _ORDER, _LENGTH, _PIECE, _MASK = range(4)
+MAX_WORKERS = 256
 _PROBES = 32  # utterances whose features count in the digest
 
 
@@ -78,6 +79,7 @@ class TrainingSet(Dataset):
         num_frames = np.array([self._frames.num_frames[utt] for utt in self.utts])
         self._ends = np.cumsum(-(-num_frames // longest))
         self.feat_dim = features.dim
+        self._reading = torch.full((MAX_WORKERS,), -1).share_memory_()
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -94,6 +96,9 @@ class TrainingSet(Dataset):
         """The piece `(T, F)` from a random place, and the speaker's label."""
         row = self._row(sample)
         utt = self.utts[row]
+        worker = get_worker_info()
+        if worker is not None:
+            self._reading[worker.id] = row
         rng = np.random.default_rng([self._seed, _PIECE, sample.epoch, sample.number])
         features = self._frames.piece(utt, sample.num_frames, rng)
         if features.shape[1] != self.feat_dim:
@@ -102,7 +107,13 @@ class TrainingSet(Dataset):
                 f"{self.feat_dim}: make them again"
             )
         rng = np.random.default_rng([self._seed, _MASK, sample.epoch, sample.number])
+        if worker is not None:
+            self._reading[worker.id] = -1
         return augment.mask(features, self._mask, rng), self._labels[row]
+
+    def being_read(self) -> list[str]:
+        """The utterances that worker processes are at, or died at."""
+        return [self.utts[row] for row in self._reading.tolist() if row >= 0]
 
     def digest(self) -> str:
         """A hash of utterances, speakers, lengths, VAD, and a part of the data."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import torch
 from torch.utils.data import DataLoader
@@ -15,6 +16,12 @@ from chronovox.training.development import Development
 from chronovox.training.loss import HEADS
 from chronovox.training.progress import Progress
 from chronovox.training.settings import OptimizerConfig, TrainingConfig
+
+HANG_S = 600.0  # a worker that gives nothing for so long has hung
+
+
+class Stopped(Exception):
+    """Training was asked to stop, and its state is saved."""
 
 
 def make_optimizer(config: OptimizerConfig, *modules) -> torch.optim.Optimizer:
@@ -39,11 +46,14 @@ def train(
     fingerprint: str,
     device: torch.device,
     num_workers: int = 0,
+    should_stop: Callable[[], bool] = lambda: False,
 ):
     """Train, from the newest checkpoint on if it has the same `fingerprint`.
 
-    num_workers: processes that read the data; none reads it in this one. Returns
-    the network. Raises UserError for a loss that is not finite.
+    num_workers: processes that read the data; none reads it in this one.
+    should_stop: asked after each step; true saves a checkpoint and raises Stopped.
+    Returns the network. Raises UserError for a loss that is not finite, and for a
+    worker that hangs or is killed.
     """
     torch.manual_seed(config.seed)
     network = models.build(config.model, train_set.feat_dim).to(device)
@@ -56,14 +66,7 @@ def train(
 
     plan = BatchPlan(len(train_set), config)
     steps = range(first_step, config.num_steps)
-    loader = DataLoader(
-        train_set,
-        batch_sampler=map(plan.batch, steps),
-        collate_fn=collate,
-        num_workers=num_workers,
-        generator=torch.Generator(),  # workers' seeds: not from the global one
-    )
-    batches = iter(loader)
+    batches = read_batches(train_set, map(plan.batch, steps), num_workers)
     progress = Progress(first_step, config.num_steps, config.log_every)
     for step in steps:
         begin = time.monotonic()
@@ -92,14 +95,45 @@ def train(
             waited_s,
         )  # fmt: skip
         pause = time.monotonic()
-        if done % config.checkpoint_every == 0 or done == config.num_steps:
+        stopping = done < config.num_steps and should_stop()
+        if stopping or done % config.checkpoint_every == 0 or done == config.num_steps:
             checkpoints.save(done, state_of(parts, done, fingerprint))
+        if stopping:
+            raise Stopped(f"stopped after step {done}: run again to go on")
         if done % config.evaluate_every == 0 and done < config.num_steps:
             evaluate(network, development, done)
         progress.pause(pause)
     progress.close()
     evaluate(network, development, config.num_steps)
     return network.eval()
+
+
+def read_batches(train_set: TrainingSet, plan, num_workers: int):
+    """Iterate over the batches of `plan`: features `(B, T, F)`, labels `(B,)`.
+
+    Raises UserError for data that cannot be read, in whatever process.
+    """
+    loader = DataLoader(
+        train_set,
+        batch_sampler=plan,
+        collate_fn=collate,
+        num_workers=num_workers,
+        timeout=HANG_S if num_workers else 0,
+        generator=torch.Generator(),  # workers' seeds: not from the global one
+    )
+    try:
+        yield from loader
+    except UserError as error:  # from a worker it comes with a traceback in its text
+        raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
+    except RuntimeError as error:
+        if "DataLoader" not in str(error):
+            raise
+        utts = train_set.being_read()
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{reason}: it was reading {', '.join(utts) or 'nothing'}: look at that "
+            "recording and its disk, then run again"
+        ) from None
 
 
 def evaluate(network, development: Development, step: int) -> None:
