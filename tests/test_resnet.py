@@ -73,8 +73,8 @@ def test_names_and_shapes_are_the_published_ones(shared_data):
 def test_convolutions_start_as_kaiming_s():
     torch.manual_seed(0)
     network = models.build({"type": "resnet", "channels": 16}, 80)
-    for stage, width in ((network.layer1, 16), (network.layer4, 128)):
-        std = stage[1].conv2.weight.std().item()
+    for block, width in ((network.layer2[0], 32), (network.layer4[0], 128)):
+        std = block.conv1.weight.std().item()  # of width / 2 channels
         assert std == pytest.approx(math.sqrt(2 / (9 * width)), rel=0.1)
 
 

@@ -118,7 +118,9 @@ class ResNet(nn.Module):
         self.embedding = nn.Linear(pooled_dim, config.embed_dim)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+                nn.init.kaiming_normal_(
+                    module.weight, mode="fan_out", nonlinearity="relu"
+                )
 
     def feature_map(self, features, lengths=None):
         """The last stage's output `(B, C, F / 8, T / 8)`, rounded up; lengths `(B,)`.
