@@ -179,7 +179,9 @@ def run(args, exp: Path) -> int:
         exp / "runinfo.json", fingerprint=fingerprint, seed=settings.seed,
         device=str(device),
     )  # fmt: skip
-    checkpoints = Checkpoints(exp / "checkpoints")
+    checkpoints = Checkpoints(
+        exp / "checkpoints", settings.checkpoint_every, settings.average
+    )
     try:
         network = train(
             settings, train_set, development, checkpoints, fingerprint, device,

@@ -357,6 +357,55 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
     assert checkpoints.newest() is None
 
 
+def test_the_last_checkpoints_of_the_rhythm_are_averaged(tmp_path):
+    checkpoints = Checkpoints(tmp_path, every=10, average=3)
+    for step in (10, 20, 25, 30, 38, 40, 47, 50):
+        weight = torch.full((3,), float(step))
+        part = {"weight": weight, "count": torch.tensor(step)}
+        checkpoints.save(step, {"network": part})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "step_30.pt", "step_40.pt", "step_47.pt", "step_50.pt"
+    ]  # fmt: skip
+    mean = checkpoints.average("network")
+    assert mean["weight"].tolist() == [40.0] * 3 and mean["count"] == 50
+    checkpoints.save(53, {"network": {"weight": torch.zeros(3)}})
+    one = Checkpoints(tmp_path, every=10).average("network")
+    assert one["weight"].tolist() == [0.0] * 3
+
+
+def test_an_average_is_the_mean_of_the_networks_of_the_last_steps(world, tmp_path):
+    options = [*world[:3], str(tmp_path / "mean"), "--device", "cpu"]
+    write_settings(world[0], average=3)
+    train_embedding.main(options)
+    states = [
+        load_state(tmp_path / f"mean/checkpoints/step_{n}.pt")["network"]
+        for n in (40, 50, 60)
+    ]
+    final = load_state(tmp_path / "mean/final.pt")
+    for name, value in final.items():
+        if value.is_floating_point():
+            expected = np.mean([state[name].numpy() for state in states], axis=0)
+            np.testing.assert_allclose(value.numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_bf16_learns_where_the_cpu_has_it(world, tmp_path, caplog, monkeypatch):
+    if not loop.has_bf16():
+        with pytest.raises(UserError, match="this CPU has neither avx512_bf16 nor"):
+            loop.check_precision("bf16", torch.device("cpu"))
+        return
+    caplog.set_level("INFO")
+    world[1] = str(make_dir(tmp_path / "many", [f"m{n}" for n in range(24)]))
+    write_settings(world[0], precision="bf16", num_steps=100)
+    assert train_embedding.main([*world, "--device", "cpu"]) == 0
+    rates = [float(x) for x in re.findall(r"development EER ([\d.]+)", caplog.text)]
+    assert rates[-1] < 15
+    for value in load_state(Path(world[3]) / "final.pt").values():
+        assert value.dtype in (torch.float32, torch.int64)
+    monkeypatch.setattr(loop, "has_bf16", lambda: False)
+    with pytest.raises(UserError, match="use precision: fp32"):
+        train_embedding.main([*world, "--device", "cpu", "--seed", "2"])
+
+
 def test_code_in_a_checkpoint_is_refused(tmp_path):
     torch.save({"step": Trap(tmp_path / "ran")}, tmp_path / "step_1.pt")
     with pytest.raises(UserError, match="damaged"):

@@ -55,6 +55,7 @@ def train(
     Returns the network. Raises UserError for a loss that is not finite, and for a
     worker that hangs or is killed.
     """
+    check_precision(config.precision, device)
     torch.manual_seed(config.seed)
     network = models.build(config.model, train_set.feat_dim).to(device)
     head = HEADS[config.loss.type](
@@ -78,7 +79,9 @@ def train(
             group["lr"] = lr
         torch.manual_seed(config.seed * 2**32 + step)  # a step repeats by itself
         margin = schedule.margin(config.loss, step)
-        loss, accuracy = head(network(features), labels, margin)
+        with torch.autocast(device.type, torch.bfloat16, config.precision == "bf16"):
+            embeddings = network(features)
+        loss, accuracy = head(embeddings, labels, margin)
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(
@@ -104,6 +107,7 @@ def train(
             evaluate(network, development, done)
         progress.pause(pause)
     progress.close()
+    network.load_state_dict(checkpoints.average("network"))
     evaluate(network, development, config.num_steps)
     return network.eval()
 
@@ -134,6 +138,22 @@ def read_batches(train_set: TrainingSet, plan, num_workers: int):
             f"{reason}: it was reading {', '.join(utts) or 'nothing'}: look at that "
             "recording and its disk, then run again"
         ) from None
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raise UserError for bf16 where it would be slower than fp32 by far."""
+    if precision == "bf16" and device.type == "cpu" and not has_bf16():
+        raise UserError(
+            "precision: bf16: this CPU has neither avx512_bf16 nor amx_bf16, and would "
+            "be slower by far: use precision: fp32"
+        )
+
+
+def has_bf16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware, by Linux's list of its flags."""
+    with open("/proc/cpuinfo") as stream:
+        flags = next((line for line in stream if line.startswith("flags")), "")
+    return bool({"avx512_bf16", "amx_bf16"} & set(flags.split()))
 
 
 def evaluate(network, development: Development, step: int) -> None:

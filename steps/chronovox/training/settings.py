@@ -64,7 +64,9 @@ class TrainingConfig:
 
     One length is drawn for each batch. With `augment`, pieces come from the
     recordings and are changed, else from feats.scp. log_every, evaluate_every
-    (error rate on the development trials) and checkpoint_every count steps.
+    (error rate on the development trials) and checkpoint_every count steps. The
+    network is the mean of the last `average` checkpoints of this rhythm. bf16: the
+    network's matrix products in bfloat16; on a CPU it must have them in hardware.
     """
 
     model: dict
@@ -80,11 +82,14 @@ class TrainingConfig:
     log_every: int = 50
     evaluate_every: int = 500
     checkpoint_every: int = 200
+    average: int = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
     seed: int = 1
 
     def __post_init__(self):
-        counts = ("num_steps", "log_every", "evaluate_every", "checkpoint_every")
-        for name in counts:
+        for name in (
+            "num_steps", "log_every", "evaluate_every", "checkpoint_every", "average",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is from 1 on")
         if not 0 <= self.seed < 2**31:
