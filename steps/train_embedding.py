@@ -13,7 +13,7 @@ e.g.:  steps/train_embedding.py --seed 1 conf/xvector_aam.yaml data/train data/d
          exp/xvector_aam_s1
 
 Writes EXP_M/config.yaml, spk2id, features.yaml, final.pt (the network alone),
-checkpoints/, runinfo.json, log/dropped.
+checkpoints/, runinfo.json, log/dropped, log/tensorboard (curves).
 """
 
 import argparse
@@ -185,7 +185,7 @@ def run(args, exp: Path) -> int:
     try:
         network = train(
             settings, train_set, development, checkpoints, fingerprint, device,
-            args.num_workers, stop_requests(),
+            args.num_workers, stop_requests(), exp / "log" / "tensorboard",
         )  # fmt: skip
     except Stopped as stopped:
         log.info("%s: %s", exp, stopped)

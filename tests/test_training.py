@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_data import FEATURES, SETTINGS, make_dir, replace_line, write_settings
 
 import train_embedding
@@ -216,6 +217,12 @@ def test_it_learns_to_tell_unseen_speakers_apart(world, tmp_path, loss, caplog):
     assert (exp / "features.yaml").exists() and (exp / "runinfo.json").exists()
     kept = sorted(path.name for path in (exp / "checkpoints").iterdir())
     assert kept == ["step_100.pt", "step_90.pt"]
+    curves = EventAccumulator(str(exp / "log/tensorboard")).Reload()
+    drawn = [
+        round(event.value, 2) for event in curves.Scalars("development_eer_percent")
+    ]
+    assert drawn == rates
+    assert [event.step for event in curves.Scalars("loss")] == [20, 40, 60, 80, 100]
 
 
 def start(arguments) -> subprocess.Popen:

@@ -47,11 +47,13 @@ def train(
     device: torch.device,
     num_workers: int = 0,
     should_stop: Callable[[], bool] = lambda: False,
+    curves=None,
 ):
     """Train, from the newest checkpoint on if it has the same `fingerprint`.
 
     num_workers: processes that read the data; none reads it in this one.
     should_stop: asked after each step; true saves a checkpoint and raises Stopped.
+    curves: a folder for TensorBoard.
     Returns the network. Raises UserError for a loss that is not finite, and for a
     worker that hangs or is killed.
     """
@@ -68,7 +70,7 @@ def train(
     plan = BatchPlan(len(train_set), config)
     steps = range(first_step, config.num_steps)
     batches = read_batches(train_set, map(plan.batch, steps), num_workers)
-    progress = Progress(first_step, config.num_steps, config.log_every)
+    progress = Progress(first_step, config.num_steps, config.log_every, curves)
     for step in steps:
         begin = time.monotonic()
         features, labels = (tensor.to(device) for tensor in next(batches))
@@ -104,11 +106,11 @@ def train(
         if stopping:
             raise Stopped(f"stopped after step {done}: run again to go on")
         if done % config.evaluate_every == 0 and done < config.num_steps:
-            evaluate(network, development, done)
+            evaluate(network, development, done, progress)
         progress.pause(pause)
-    progress.close()
     network.load_state_dict(checkpoints.average("network"))
-    evaluate(network, development, config.num_steps)
+    evaluate(network, development, config.num_steps, progress)
+    progress.close()
     return network.eval()
 
 
@@ -156,8 +158,10 @@ def has_bf16() -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & set(flags.split()))
 
 
-def evaluate(network, development: Development, step: int) -> None:
-    log.info("step %d, development EER %.2f %%", step, 100 * development.eer(network))
+def evaluate(network, development: Development, step: int, progress: Progress) -> None:
+    eer_percent = 100 * development.eer(network)
+    log.info("step %d, development EER %.2f %%", step, eer_percent)
+    progress.draw(step, development_eer_percent=eer_percent)
 
 
 def not_finite(step: int, loss: float, norm: float, lr: float, utts) -> str:

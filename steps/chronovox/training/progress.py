@@ -1,4 +1,4 @@
-"""What a training tells: a line in the log now and then, a bar on a terminal."""
+"""What a training tells: lines in the log, curves for TensorBoard, a bar."""
 
 import os
 import time
@@ -19,10 +19,19 @@ def _terminal():
 
 
 class Progress:
-    """Collects loss and accuracy of the steps between two lines of the log."""
+    """Collects loss and accuracy of the steps between two lines of the log.
 
-    def __init__(self, first_step: int, num_steps: int, log_every: int):
+    curves: a folder for TensorBoard, where what was written beyond first_step by a
+    run that was killed no longer shows; or None.
+    """
+
+    def __init__(self, first_step: int, num_steps: int, log_every: int, curves=None):
         self._num_steps, self._log_every = num_steps, log_every
+        self._writer = None
+        if curves is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(curves), purge_step=first_step + 1)
         self._bar = None
         terminal = _terminal()
         if terminal is not None:
@@ -58,6 +67,11 @@ class Progress:
         if step % self._log_every and step != self._num_steps:
             return
         elapsed_s = time.monotonic() - self._start
+        self.draw(
+            step, loss=self._loss / self._steps, accuracy=self._accuracy / self._steps,
+            learning_rate=lr, utts_per_s=self._utts / elapsed_s,
+            data_wait_percent=100 * self._waited_s / elapsed_s,
+        )  # fmt: skip
         left_s = round((self._num_steps - step) * elapsed_s / self._steps)
         log.info(
             "step %d of %d, epoch %.2f, loss %.4f, accuracy %.3f, lr %.2e, "
@@ -68,6 +82,14 @@ class Progress:
         )  # fmt: skip
         self._restart()
 
+    def draw(self, step: int, **values: float) -> None:
+        """Put values into the curves."""
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+
     def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
         if self._bar is not None:
             self._bar.close()
