@@ -14,7 +14,7 @@ from pathlib import Path
 from chronovox.cli import die_with_parent
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
-CPUS = 4  # more than there may be, so that four tasks always run at once
+CPUS = 5  # more than there may be, so that five tasks always run at once
 
 CONF = """
 ClusterName=test

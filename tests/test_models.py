@@ -150,8 +150,8 @@ def test_batches_hold_every_utterance_once_within_the_bound():
 
 
 def test_an_unknown_network_or_key_is_named():
-    with pytest.raises(UserError, match="type 'resnet' is not one of xvector"):
-        models.build({"type": "resnet"}, 80)
+    with pytest.raises(UserError, match="type 'transformer' is not one of xvector"):
+        models.build({"type": "transformer"}, 80)
     with pytest.raises(UserError, match="unknown key 'widht'.*'width'"):
         models.build({"type": "xvector", "widht": 3}, 80)
     with pytest.raises(UserError, match="from 1 to 65536"):

@@ -21,6 +21,7 @@ from data_dirs import make_noise_dir
 from slurm_cluster import Cluster, missing_programs, wait_for
 from training_data import FEATURES, make_dir, write_settings
 
+import train_embedding
 from chronovox import config, models
 from chronovox.training import settings as training_settings
 from chronovox.training.checkpoint import save_state
@@ -51,6 +52,23 @@ for number in range(begin, 400):
 open("result", "w").write(value)
 """
 
+# A training that does not end within the time limit, but for its second attempt.
+TRAIN = """
+import os, time
+import train_embedding
+from chronovox import cli
+from chronovox.training import schedule
+learning_rate = schedule.learning_rate
+def slowly(*arguments):
+    time.sleep(0.0 if os.path.exists("exp/tried") else 0.5)
+    return learning_rate(*arguments)
+if os.path.isdir("exp"):
+    open("exp/tried", "w")
+schedule.learning_rate = slowly
+words = ["--device", "cpu", "x.yaml", "train", "dev", "exp"]
+cli.run(lambda: train_embedding.main(words))
+"""
+
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -76,15 +94,19 @@ def start(cluster, folder, *words, **environment) -> subprocess.Popen:
 
 @pytest.fixture(scope="module", autouse=True)
 def limited(cluster, tmp_path_factory):
-    """Two jobs with a time limit: one that counts, one that sleeps too long."""
+    """Jobs with a time limit: one counts, one sleeps too long, one trains."""
     folder = tmp_path_factory.mktemp("limited")
     (folder / "1").write_text(COUNTER)
     (folder / "2").write_text("import time; time.sleep(300)")
+    (folder / "3").write_text(TRAIN)
+    make_dir(folder / "train", [f"t{n}" for n in range(6)])
+    make_dir(folder / "dev", [f"d{n}" for n in range(3)], seed=1)
+    write_settings(folder / "x.yaml", num_steps=150, checkpoint_every=200)
     conf = (ROOT / "conf/slurm.conf").read_text()
     assert "@90" in conf
     (folder / "slurm.conf").write_text(conf.replace("@90", "@5"))
     process = start(
-        cluster, folder, "--config", "slurm.conf", "--time", "1", "JOB=1:2",
+        cluster, folder, "--config", "slurm.conf", "--time", "1", "JOB=1:3",
         "limited.JOB.log", sys.executable, "JOB", "|", "cat",
     )  # fmt: skip
     yield process, folder
@@ -367,17 +389,21 @@ def test_embeddings_are_those_of_run_py(cluster, tmp_path):
 
 def test_at_the_time_limit_a_job_that_saves_goes_on_and_another_fails(cluster, limited):
     process, folder = limited
-    logs = [folder / "limited.1.log", folder / "limited.2.log"]
-    wait_for(lambda: "# Ended (code 85)" in text_of(logs[0]), 90, "the job has saved")
+    logs = [folder / f"limited.{number}.log" for number in (1, 2, 3)]
+    for log in (logs[0], logs[2]):
+        wait_for(lambda log=log: "# Ended (code 85)" in text_of(log), 90, "it saved")
     # Slurm holds back what is put back for two minutes, since a job cannot be
     # launched anew before the nodes have forgotten it: 15 s are enough for one node.
-    wait_for(lambda: time.time() - logs[0].stat().st_mtime > 15, 30, "15 s later")
+    last = max(log.stat().st_mtime for log in (logs[0], logs[2]))
+    wait_for(lambda: time.time() - last > 15, 30, "15 s later")
     for job in job_ids(cluster, "limited."):
-        cluster.ask("scontrol", "update", f"JobId={job}_1", "StartTime=now")
+        for number in (1, 3):
+            cluster.ask("scontrol", "update", f"JobId={job}_{number}", "StartTime=now")
     wait_for(lambda: process.poll() is not None, 120, "the run has ended")
     stderr = process.communicate()[1]
-    assert process.returncode == 1 and "1 / 2 failed" in stderr
-    assert "job 2 failed with code 143" in stderr and "job 1" not in stderr
+    assert process.returncode == 1 and "1 / 3 failed" in stderr
+    assert "job 2 failed with code 143" in stderr
+    assert "job 1" not in stderr and "job 3" not in stderr
 
     value = ""
     for number in range(400):
@@ -389,3 +415,13 @@ def test_at_the_time_limit_a_job_that_saves_goes_on_and_another_fails(cluster, l
     assert not (folder / "worker").exists()
     # The warning has not ended the job that does not catch it.
     assert "DUE TO TIME LIMIT" in logs[1].read_text()
+
+    # The training: saved after some step, gone on with, and no other weight.
+    first, again, second = logs[2].read_text().partition("# Run again: attempt 2\n")
+    step = re.search(r"stopped after step (\d+): run again to go on", first)
+    assert again and f"step_{step[1]}.pt" in second
+    arguments = [str(folder / name) for name in ("x.yaml", "train", "dev", "quiet")]
+    torch.set_num_threads(1)
+    assert train_embedding.main(["--device", "cpu", *arguments]) == 0
+    final = (folder / "exp/final.pt").read_bytes()
+    assert final == (folder / "quiet/final.pt").read_bytes()
