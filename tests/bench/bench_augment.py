@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Benchmark pieces for training: from feature arks, and from recordings, changed.
+
+Prints rows `name value unit`, for pieces of 1.5 s on one thread: milliseconds a
+piece of each kind; and how many times as fast whole recordings are read from an ark
+of FLAC as from files of their own, both from the cache of the system.
+
+Usage: tests/bench/bench_augment.py [--num-files N] [--repeats N] SPEECH_DIR
+e.g.:  tests/bench/bench_augment.py ../shared/data/speech
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import soundfile
+import torch
+
+from chronovox import audio, cli, config, kaldi_io
+from chronovox.augment import AugmentConfig
+from chronovox.datadir import write_table
+from chronovox.features import Extractor, FeatureConfig, VadConfig, energy_vad
+from chronovox.frontend import AudioTable, FrameTable, FrontendConfig
+
+PIECE_FRAMES = 150
+FEATURES = FeatureConfig(type="fbank")
+
+
+def get_parser():
+    parser = cli.parser(__doc__)
+    parser.add_argument("speech_dir", help="folder with .flac files of 16 kHz")
+    parser.add_argument("--num-files", type=cli.positive_int, default=60)
+    parser.add_argument("--repeats", type=cli.positive_int, default=5)
+    return parser
+
+
+def make_data(data: Path, paths: list[Path]) -> None:
+    """A data directory, every file a speaker, with features and VAD."""
+    names = {f"s{number:04d}-1": path for number, path in enumerate(paths)}
+    write_table(data / "wav.scp", {utt: str(path) for utt, path in names.items()})
+    write_table(data / "utt2spk", {utt: utt[:5] for utt in names})
+    extractor, num_frames = Extractor(FEATURES), {}
+    with (
+        kaldi_io.ArkWriter(data / "feats.ark", data / "feats.scp", 2) as feats,
+        kaldi_io.ArkWriter(data / "vad.ark", data / "vad.scp", 1) as vad,
+        kaldi_io.ArkWriter(data / "flac.ark", data / "flac.scp", 1) as flac,
+    ):
+        wavs = audio.WavTable(data)
+        for utt in wavs:
+            samples, rate = wavs.read(utt)
+            features = extractor(samples)
+            feats.write(utt, features)
+            vad.write(utt, energy_vad(extractor.log_energy(samples), VadConfig()))
+            flac.write_record(utt, audio.flac_record(samples, rate))
+            num_frames[utt] = len(features)
+    write_table(data / "utt2num_frames", num_frames)
+
+
+def make_response(data: Path) -> Path:
+    """A data directory of one impulse response, half a second of decaying noise."""
+    data.mkdir()
+    decay = np.exp(-np.arange(8000) / 1000)
+    noise = np.random.default_rng(0).standard_normal(8000)
+    soundfile.write(data / "r.wav", 0.2 * decay * noise, FEATURES.sampling_rate)
+    write_table(data / "wav.scp", {"r": str(data / "r.wav")})
+    return data
+
+
+def median_ms(function, utts: list[str], repeats: int) -> float:
+    """Milliseconds a call of function(utt, number); the first turn warms up."""
+    times = []
+    for turn in range(repeats + 1):
+        start = time.perf_counter()
+        for number, utt in enumerate(utts):
+            function(utt, 1000 * turn + number)
+        times.append(1000 * (time.perf_counter() - start) / len(utts))
+    return statistics.median(times[1:])
+
+
+def main(argv=None) -> int:
+    args = get_parser().parse_args(argv)
+    torch.set_num_threads(1)
+    paths = sorted(Path(args.speech_dir).glob("*/*/*/*.flac"))
+    if len(paths) < 20:
+        raise cli.UserError(f"{args.speech_dir}: {len(paths)} */*/*/*.flac, 20 needed")
+    paths = paths[:: max(1, len(paths) // args.num_files)][: args.num_files]
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        data.mkdir()
+        make_data(data, paths)
+        rir = make_response(Path(folder) / "rir")
+        noises = {"noise": {"data": str(data)}}
+        kinds = {
+            "as_they_are": {},
+            "speed": {"speeds": [1.0, 0.9, 1.1]},
+            "tempo": {"tempo": [0.9, 1.1]},
+            "noise": {"prob": 1.0, "noises": noises},
+            "babble": {"prob": 1.0, "babble": {}},
+            "reverb": {"prob": 1.0, "reverb": {"data": str(rir)}},
+        }
+        tables = {"from_ark": FrameTable(data, FrontendConfig())}
+        for name, changes in kinds.items():
+            settings = config.from_dict(changes, AugmentConfig, name)
+            tables[name] = AudioTable(data, FrontendConfig(), FEATURES, settings)
+        for name, table in tables.items():
+
+            def piece(utt, number, table=table):
+                table.piece(utt, PIECE_FRAMES, np.random.default_rng(number))
+
+            utts = list(table.num_frames)[:: len(table.num_frames) // args.num_files]
+            print(f"piece_{name} {median_ms(piece, utts, args.repeats):.2f} ms")
+        wavs = audio.WavTable(data)
+        from_files = median_ms(lambda utt, _: wavs.read(utt), list(wavs), args.repeats)
+        (data / "wav.scp").write_bytes((data / "flac.scp").read_bytes())
+        packed = audio.WavTable(data)
+        from_ark = median_ms(lambda utt, _: packed.read(utt), list(wavs), args.repeats)
+        print(f"packed_recordings {from_files / from_ark:.2f} times_as_fast")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
