@@ -147,16 +147,23 @@ def _make_layer(config: FeatureConfig):
                 num_ceps=config.num_ceps,
                 cepstral_lifter=config.cepstral_lifter,
             )
+    # An FFT in float32 moves the log-mel of quiet bins by up to 1e-2.
+    layer.wav2win.register_forward_hook(_frames_in_double)
     # Its own |X|^2 goes through a square root and takes half of the time.
     layer._to_spec = _power
     return layer.eval()
 
 
+def _frames_in_double(layer, samples, output):
+    frames, log_energy = output
+    return frames.double(), log_energy
+
+
 def _power(spectrum):
-    """Complex `(B, T, K)` -> its squared magnitude."""
+    """Complex `(B, T, K)` -> its squared magnitude, float32."""
     import torch
 
-    return torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)
+    return torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag).float()
 
 
 def _pad(samples: np.ndarray, config: FeatureConfig) -> np.ndarray:
