@@ -16,7 +16,8 @@ from chronovox import datadir, kaldi_io
 from chronovox.cli import UserError
 
 FORMATS = "wav, flac, ogg, opus, mp3 or m4a"
-_BY_FFMPEG = (".m4a", ".mp4", ".aac")
+_BY_FFMPEG = (".m4a", ".mp4")
+_AAC_DELAY = 4096  # samples of an encoder's start that a length may count
 # A segment may end this much behind its recording, as in Kaldi's extract-segments.
 MAX_OVERSHOOT_S = 0.5
 # Data sizes that a program writes into a RIFF header when it cannot seek back.
@@ -240,12 +241,12 @@ def _decode_by_ffmpeg(stream, span_s: list[float], mono: bool):
         raise UserError("empty: 0 samples: copy it again or remove it")
     samples = np.concatenate(blocks, axis=1)
     wanted = round(duration * rate) if duration else samples.shape[1]
-    if samples.shape[1] < wanted:
+    if samples.shape[1] < wanted - _AAC_DELAY:
         raise UserError(
             f"truncated: {samples.shape[1]} of {wanted} samples are there: "
             "copy it again"
         )
-    first, last = _span(wanted, rate, span_s)
+    first, last = _span(min(wanted, samples.shape[1]), rate, span_s)
     samples = samples[:, first:last]
     return (samples[0] if mono else samples.T), rate
 
