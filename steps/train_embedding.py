@@ -145,10 +145,12 @@ def run(args, exp: Path) -> int:
     from chronovox import models
     from chronovox.training import settings as training_settings
     from chronovox.training.checkpoint import Checkpoints, save_state
-    from chronovox.training.data import TrainingSet
+    from chronovox.training.data import MAX_WORKERS, TrainingSet
     from chronovox.training.development import Development
     from chronovox.training.loop import Stopped, train
 
+    if args.num_workers > MAX_WORKERS:
+        raise UserError(f"--num-workers: {args.num_workers}, {MAX_WORKERS} at most")
     settings = training_settings.load(args.config, args.seed)
     data_train, data_dev = Path(args.data_train), Path(args.data_dev)
     features = check_data(data_train, data_dev)

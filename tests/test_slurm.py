@@ -282,6 +282,7 @@ def test_killed_with_9_it_leaves_no_job(cluster, tmp_path):
     process, pids = start_lasting(cluster, tmp_path)
     process.kill()
     process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
     wait_for(lambda: not job_ids(cluster, "last."), 30, "no job in the queue")
     wait_for(lambda: not any(map(is_alive, pids)), 10, "no process left")
 
