@@ -6,7 +6,8 @@ goes on from the newest checkpoint; if settings, seed or data have changed it
 starts anew; a finished training is left as it is. The error rate on development
 trials is written to the log, and nothing is chosen by it. SIGUSR1 or SIGTERM, as
 before a time limit, ends it after the step with a checkpoint and exit code 85,
-which job runners take for: run me again.
+which job runners take for: run me again. With --num-procs it runs under torchrun;
+on several nodes start torchrun yourself (`srun torchrun --nnodes 2 ...`).
 
 Usage: steps/train_embedding.py [options] CONFIG DATA_TRAIN DATA_DEV EXP_M
 e.g.:  steps/train_embedding.py --seed 1 conf/xvector_aam.yaml data/train data/dev \\
@@ -23,6 +24,7 @@ import hashlib
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 from chronovox import cli, config, datadir, jobs, runinfo
@@ -54,6 +56,10 @@ def get_parser():
     parser.add_argument(
         "--num-workers", type=cli.natural, default=0,
         help="processes that read and change the data (default: 0, in this one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--num-procs", type=cli.positive_int, default=1,
+        help="processes that share each batch, one a GPU (default: 1)",
     )  # fmt: skip
     parser.add_argument(
         "--dev-trials", help="default: DATA_DEV/trials/random", metavar="FILE"
@@ -141,9 +147,31 @@ def stop_requests():
     return lambda: bool(caught)
 
 
-def run(args, exp: Path) -> int:
+def read_settings(args, features: FeatureConfig):
+    """The settings of the training, and the frames its network needs at least."""
     from chronovox import models
     from chronovox.training import settings as training_settings
+
+    settings = training_settings.load(args.config, args.seed)
+    min_frames = models.build(settings.model, features.dim).min_frames
+    if settings.chunk_frames[0] < min_frames:
+        raise UserError(
+            f"{args.config}: chunk_frames: {settings.chunk_frames[0]} frames, but the "
+            f"network needs {min_frames} or more"
+        )
+    return settings, min_frames
+
+
+def describe(exp: Path, settings, features: FeatureConfig, speakers, **info) -> None:
+    """Write what travels with the model, before there is one."""
+    (exp / "final.pt").unlink(missing_ok=True)
+    config.save(settings, exp / "config.yaml")
+    config.save(features, exp / "features.yaml")
+    datadir.write_table(exp / "spk2id", {spk: n for n, spk in enumerate(speakers)})
+    runinfo.write(exp / "runinfo.json", seed=settings.seed, **info)
+
+
+def run(args, exp: Path, ranks, device) -> int:
     from chronovox.training.checkpoint import Checkpoints, save_state
     from chronovox.training.data import MAX_WORKERS, TrainingSet
     from chronovox.training.development import Development
@@ -151,49 +179,40 @@ def run(args, exp: Path) -> int:
 
     if args.num_workers > MAX_WORKERS:
         raise UserError(f"--num-workers: {args.num_workers}, {MAX_WORKERS} at most")
-    settings = training_settings.load(args.config, args.seed)
     data_train, data_dev = Path(args.data_train), Path(args.data_dev)
     features = check_data(data_train, data_dev)
-    min_frames = models.build(settings.model, features.dim).min_frames
-    if settings.chunk_frames[0] < min_frames:
-        raise UserError(
-            f"{args.config}: chunk_frames: {settings.chunk_frames[0]} frames, but the "
-            f"network needs {min_frames} or more"
-        )
+    settings, min_frames = read_settings(args, features)
+    ranks.check_batch_size(settings.batch_size)
     train_set = TrainingSet(data_train, settings, features)
-    report_dropped(train_set, exp / "log" / "dropped", args.max_fail_ratio)
+    if ranks.first:
+        report_dropped(train_set, exp / "log" / "dropped", args.max_fail_ratio)
     text = config.to_yaml(settings) + config.to_yaml(features) + train_set.digest()
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
-    if is_finished(exp, fingerprint):
+    if ranks.from_first(lambda: is_finished(exp, fingerprint)):
         log.info("%s/final.pt is finished: nothing to do", exp)
         return 0
     trials = args.dev_trials or data_dev / "trials" / "random"
     development = Development(data_dev, trials, settings.frontend, min_frames)
 
-    device = models.extraction.choose_device(args.device)
-    (exp / "final.pt").unlink(missing_ok=True)
-    config.save(settings, exp / "config.yaml")
-    config.save(features, exp / "features.yaml")
-    datadir.write_table(
-        exp / "spk2id", {spk: n for n, spk in enumerate(train_set.speakers)}
-    )
-    runinfo.write(
-        exp / "runinfo.json", fingerprint=fingerprint, seed=settings.seed,
-        device=str(device),
-    )  # fmt: skip
+    if ranks.first:
+        describe(
+            exp, settings, features, train_set.speakers, fingerprint=fingerprint,
+            device=str(device), num_procs=ranks.count,
+        )  # fmt: skip
     checkpoints = Checkpoints(
         exp / "checkpoints", settings.checkpoint_every, settings.average
     )
     try:
         network = train(
             settings, train_set, development, checkpoints, fingerprint, device,
-            args.num_workers, stop_requests(), exp / "log" / "tensorboard",
+            args.num_workers, stop_requests(), exp / "log" / "tensorboard", ranks,
         )  # fmt: skip
     except Stopped as stopped:
         log.info("%s: %s", exp, stopped)
         return jobs.REQUEUE_CODE
-    save_state(network.state_dict(), exp / "final.pt")
-    log.info("wrote %s/final.pt", exp)
+    if ranks.first:
+        save_state(network.state_dict(), exp / "final.pt")
+        log.info("wrote %s/final.pt", exp)
     return 0
 
 
@@ -202,8 +221,17 @@ def main(argv=None) -> int:
     # Read when torch is loaded: a thread that waits for another leaves the core to
     # whatever else runs there. Spinning made training three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with locked(Path(args.exp)):
-        return run(args, Path(args.exp))
+    from chronovox.models.extraction import choose_device
+    from chronovox.training.ranks import joined, launch, started_by_torchrun
+
+    if args.num_procs > 1 and not started_by_torchrun():
+        return launch(args.num_procs, __file__, sys.argv[1:] if argv is None else argv)
+    exp = Path(args.exp)
+    with contextlib.ExitStack() as stack:
+        ranks, device = stack.enter_context(joined(choose_device(args.device)))
+        if ranks.first:
+            stack.enter_context(locked(exp))
+        return run(args, exp, ranks, device)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from chronovox import models
@@ -15,6 +16,7 @@ from chronovox.training.data import BatchPlan, TrainingSet, collate
 from chronovox.training.development import Development
 from chronovox.training.loss import HEADS
 from chronovox.training.progress import Progress
+from chronovox.training.ranks import ALONE, Ranks
 from chronovox.training.settings import OptimizerConfig, TrainingConfig
 
 HANG_S = 600.0  # a worker that gives nothing for so long has hung
@@ -38,6 +40,33 @@ def make_optimizer(config: OptimizerConfig, *modules) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay)
 
 
+class Classifier(nn.Module):
+    """Network and head in one module, as DistributedDataParallel needs them."""
+
+    def __init__(self, network: nn.Module, head: nn.Module, precision: str):
+        super().__init__()
+        self.network, self.head = network, head
+        self._bf16 = precision == "bf16"
+
+    def forward(self, features, labels, margin: float):
+        """Features `(B, T, F)`, labels `(B,)` -> loss and accuracy."""
+        with torch.autocast(features.device.type, torch.bfloat16, self._bf16):
+            embeddings = self.network(features)
+        return self.head(embeddings, labels, margin)
+
+
+def backward(model, features, labels, margin: float, batch_size: int, ranks: Ranks):
+    """Leave the gradient of the mean loss over all processes' `batch_size` samples.
+
+    model: a Classifier that `ranks` has wrapped. Returns loss and accuracy, each
+    weighted with this process's share of the batch.
+    """
+    loss, accuracy = model(features, labels, margin)
+    weight = len(labels) / batch_size
+    (loss * (weight * ranks.count)).backward()  # the mean over processes follows
+    return weight * loss.item(), weight * accuracy.item()
+
+
 def train(
     config: TrainingConfig,
     train_set: TrainingSet,
@@ -48,14 +77,15 @@ def train(
     num_workers: int = 0,
     should_stop: Callable[[], bool] = lambda: False,
     curves=None,
+    ranks: Ranks = ALONE,
 ):
     """Train, from the newest checkpoint on if it has the same `fingerprint`.
 
     num_workers: processes that read the data; none reads it in this one.
     should_stop: asked after each step; true saves a checkpoint and raises Stopped.
     curves: a folder for TensorBoard.
-    Returns the network. Raises UserError for a loss that is not finite, and for a
-    worker that hangs or is killed.
+    Returns the network, which in the first process is the finished one. Raises
+    UserError for a loss that is not finite, and for a worker that hangs or is killed.
     """
     check_precision(config.precision, device)
     torch.manual_seed(config.seed)
@@ -65,13 +95,14 @@ def train(
     ).to(device)
     optimizer = make_optimizer(config.optimizer, network, head)
     parts = {"network": network, "head": head, "optimizer": optimizer}
-    first_step = resume(parts, checkpoints, fingerprint)
+    first_step = resume(parts, checkpoints, fingerprint, ranks)
+    model = ranks.wrap(Classifier(network, head, config.precision))
 
     plan = BatchPlan(len(train_set), config)
-    steps = range(first_step, config.num_steps)
-    batches = read_batches(train_set, map(plan.batch, steps), num_workers)
-    progress = Progress(first_step, config.num_steps, config.log_every, curves)
-    for step in steps:
+    shares = (ranks.share(plan.batch(n)) for n in range(first_step, config.num_steps))
+    batches = read_batches(train_set, shares, num_workers)
+    progress = Progress(first_step, config, curves, visible=ranks.first)
+    for step in range(first_step, config.num_steps):
         begin = time.monotonic()
         features, labels = (tensor.to(device) for tensor in next(batches))
         waited_s = time.monotonic() - begin
@@ -81,35 +112,34 @@ def train(
             group["lr"] = lr
         torch.manual_seed(config.seed * 2**32 + step)  # a step repeats by itself
         margin = schedule.margin(config.loss, step)
-        with torch.autocast(device.type, torch.bfloat16, config.precision == "bf16"):
-            embeddings = network(features)
-        loss, accuracy = head(embeddings, labels, margin)
         optimizer.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(
-            [*network.parameters(), *head.parameters()], config.optimizer.max_grad_norm
-        )
-        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+        figures = backward(model, features, labels, margin, config.batch_size, ranks)
+        loss, accuracy, stops = ranks.total(*figures, should_stop())
+        norm = nn.utils.clip_grad_norm_(
+            model.parameters(), config.optimizer.max_grad_norm
+        ).item()
+        if not math.isfinite(loss) or not math.isfinite(norm):
             utts = sorted(set(map(train_set.utterance, plan.batch(step))))
-            raise UserError(not_finite(step, loss.item(), norm.item(), lr, utts))
+            raise UserError(not_finite(step, loss, norm, lr, utts))
         optimizer.step()
 
         done = step + 1
-        progress.update(
-            done, plan.epoch(done), lr, loss.item(), accuracy.item(), len(labels),
-            waited_s,
-        )  # fmt: skip
+        progress.update(done, plan.epoch(done), lr, loss, accuracy, waited_s)
         pause = time.monotonic()
-        stopping = done < config.num_steps and should_stop()
-        if stopping or done % config.checkpoint_every == 0 or done == config.num_steps:
+        stopping = done < config.num_steps and stops > 0
+        due = done % config.checkpoint_every == 0 or done == config.num_steps
+        if ranks.first and (due or stopping):
             checkpoints.save(done, state_of(parts, done, fingerprint))
         if stopping:
+            ranks.wait()  # for the checkpoint: the first to end takes the others along
             raise Stopped(f"stopped after step {done}: run again to go on")
-        if done % config.evaluate_every == 0 and done < config.num_steps:
+        evaluates = done % config.evaluate_every == 0 and done < config.num_steps
+        if ranks.first and evaluates:
             evaluate(network, development, done, progress)
         progress.pause(pause)
-    network.load_state_dict(checkpoints.average("network"))
-    evaluate(network, development, config.num_steps, progress)
+    if ranks.first:
+        network.load_state_dict(checkpoints.average("network"))
+        evaluate(network, development, config.num_steps, progress)
     progress.close()
     return network.eval()
 
@@ -178,16 +208,24 @@ def state_of(parts: dict, step: int, fingerprint: str) -> dict:
     return {"fingerprint": fingerprint, "step": step, **states}
 
 
-def resume(parts: dict, checkpoints: Checkpoints, fingerprint: str) -> int:
+def resume(
+    parts: dict, checkpoints: Checkpoints, fingerprint: str, ranks: Ranks
+) -> int:
     """Load the newest checkpoint if it fits; returns the number of steps done."""
-    newest = checkpoints.newest()
+
+    def read():
+        newest = checkpoints.newest()
+        if newest and newest[1].get("fingerprint") != fingerprint:
+            path, _ = newest
+            log.warning("%s is of other settings or data: training starts anew", path)
+            checkpoints.clear()
+            return None
+        return newest
+
+    newest = ranks.from_first(read)
     if newest is None:
         return 0
     path, state = newest
-    if state.get("fingerprint") != fingerprint:
-        log.warning("%s is of other settings or data: training starts anew", path)
-        checkpoints.clear()
-        return 0
     try:
         for name, part in parts.items():
             part.load_state_dict(state[name])

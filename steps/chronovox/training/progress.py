@@ -4,6 +4,7 @@ import os
 import time
 
 from chronovox.cli import log
+from chronovox.training.settings import TrainingConfig
 
 
 def _terminal():
@@ -22,23 +23,26 @@ class Progress:
     """Collects loss and accuracy of the steps between two lines of the log.
 
     curves: a folder for TensorBoard, where what was written beyond first_step by a
-    run that was killed no longer shows; or None.
+    run that was killed no longer shows; or None. visible: whether to draw at all.
     """
 
-    def __init__(self, first_step: int, num_steps: int, log_every: int, curves=None):
-        self._num_steps, self._log_every = num_steps, log_every
+    def __init__(
+        self, first_step: int, config: TrainingConfig, curves=None, visible=True
+    ):
+        self._num_steps, self._log_every = config.num_steps, config.log_every
+        self._batch_size = config.batch_size
         self._writer = None
-        if curves is not None:
+        if visible and curves is not None:
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(curves), purge_step=first_step + 1)
         self._bar = None
-        terminal = _terminal()
+        terminal = _terminal() if visible else None
         if terminal is not None:
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=num_steps, initial=first_step, file=terminal, unit="step",
+                total=self._num_steps, initial=first_step, file=terminal, unit="step",
                 leave=False,
             )  # fmt: skip
         self._restart()
@@ -54,11 +58,11 @@ class Progress:
 
     def update(
         self, step: int, epoch: float, lr: float, loss: float, accuracy: float,
-        num_utts: int, waited_s: float,
+        waited_s: float,
     ) -> None:  # fmt: skip
         """Count a step; `step` steps are done, `waited_s` were spent on its data."""
         self._steps += 1
-        self._utts += num_utts
+        self._utts += self._batch_size
         self._loss += loss
         self._accuracy += accuracy
         self._waited_s += waited_s
