@@ -1,0 +1,239 @@
+"""One stream of sound: its samples, or what its header says.
+
+soundfile decodes wav, flac, ogg, opus and mp3, and PyAV (FFmpeg) m4a. Whatever is
+wrong raises UserError with the remedy; callers add the name.
+"""
+
+import contextlib
+import io
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from chronovox.cli import UserError
+
+FORMATS = "wav, flac, ogg, opus, mp3 or m4a"
+BY_FFMPEG = (".m4a", ".mp4")
+_AAC_DELAY = 4096  # samples of an encoder's start that a length may count
+# A segment may end this much behind its recording, as in Kaldi's extract-segments.
+MAX_OVERSHOOT_S = 0.5
+# Data sizes that a program writes into a RIFF header when it cannot seek back.
+_STREAMED = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+_MAX_SAMPLES = 2**32  # more than any recording has: 74 hours at 16 kHz
+
+
+class Source(NamedTuple):
+    """A seekable stream, its size in bytes, and whether FFmpeg has to read it."""
+
+    stream: io.IOBase
+    size: int
+    by_ffmpeg: bool = False
+
+
+class Header(NamedTuple):
+    """What the header of a recording says; sampling_rate in Hz."""
+
+    num_samples: int
+    sampling_rate: int
+    channels: int
+
+
+def decode(source: Source, span_s: list[float], mono: bool):
+    """Samples float32 in [-1, 1) and their rate in Hz; only the span is read.
+
+    span_s: empty, or start and end in seconds. mono: samples `(N,)`, and more
+    channels are an error; else `(N, channels)`.
+    """
+    stream, size, by_ffmpeg = source
+    if by_ffmpeg:
+        return _decode_by_ffmpeg(stream, span_s, mono)
+    return _decode(stream, size, span_s, mono)
+
+
+def read_header(source: Source, mono: bool) -> Header:
+    """What the header says, by a few kB of the stream."""
+    stream, size, by_ffmpeg = source
+    if by_ffmpeg:
+        with _opened_by_ffmpeg(stream, mono) as (_, audio):
+            if not audio.duration:
+                raise UserError("its header does not tell its length: convert it")
+            num_samples = round(audio.duration * audio.time_base * audio.rate)
+            return Header(num_samples, audio.rate, audio.channels)
+    with _opened(stream, size, mono) as audio:
+        return Header(audio.frames, audio.samplerate, audio.channels)
+
+
+class _Part(io.RawIOBase):
+    """`size` bytes of a stream from `begin` on, as a stream of their own."""
+
+    def __init__(self, stream, begin: int, size: int):
+        self._stream, self._begin, self._size = stream, begin, size
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + {0: 0, 1: self._place, 2: self._size}[whence]
+        return self._place
+
+    def readinto(self, buffer) -> int:
+        count = max(0, min(len(buffer), self._size - self._place))
+        self._stream.seek(self._begin + self._place)
+        data = self._stream.read(count)
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+
+def ark_record(stream, offset: int, size: int) -> Source:
+    """The RIFF or FLAC record at `offset` of an ark of `size` bytes.
+
+    A FLAC record does not tell its length: what follows it belongs to the part.
+    """
+    stream.seek(offset)
+    head = stream.read(8)
+    rest = size - offset
+    if head[:4] == b"RIFF" and len(head) == 8:
+        length = struct.unpack("<I", head[4:])[0]
+        whole = rest if length in _STREAMED else min(rest, length + 8)
+        return Source(_Part(stream, offset, whole), whole)
+    if head[:4] == b"fLaC":
+        return Source(_Part(stream, offset, rest), rest)
+    raise UserError("no RIFF or FLAC record at this offset of the ark")
+
+
+@contextlib.contextmanager
+def _opened_by_ffmpeg(stream, mono: bool):
+    """Yield the container and its first audio stream; errors become UserError."""
+    import av
+
+    try:
+        with av.open(stream) as container:
+            audio = container.streams.audio[0]
+            if mono and audio.channels != 1:
+                raise UserError(
+                    f"{audio.channels} channels: make it mono (such as "
+                    "`ffmpeg -i in.m4a -ac 1 out.wav`)"
+                )
+            yield container, audio
+    except (av.error.FFmpegError, IndexError) as error:
+        raise UserError(
+            f"damaged, or no audio in {FORMATS} ({error}): copy it again or convert it"
+        ) from None
+
+
+def _decode_by_ffmpeg(stream, span_s: list[float], mono: bool):
+    """Decode a whole m4a, without the padding behind its end, and cut the span."""
+    import av
+
+    with _opened_by_ffmpeg(stream, mono) as (container, audio):
+        rate = audio.rate
+        resampler = av.AudioResampler(format="fltp")
+        blocks = [
+            block.to_ndarray()
+            for frame in [*container.decode(audio), None]
+            for block in resampler.resample(frame)
+        ]
+        duration = audio.duration and audio.duration * audio.time_base
+    if not blocks:
+        raise UserError("empty: 0 samples: copy it again or remove it")
+    samples = np.concatenate(blocks, axis=1)
+    wanted = round(duration * rate) if duration else samples.shape[1]
+    if samples.shape[1] < wanted - _AAC_DELAY:
+        raise UserError(
+            f"truncated: {samples.shape[1]} of {wanted} samples are there: "
+            "copy it again"
+        )
+    first, last = span(min(wanted, samples.shape[1]), rate, span_s)
+    samples = samples[:, first:last]
+    return (samples[0] if mono else samples.T), rate
+
+
+@contextlib.contextmanager
+def _opened(stream, size: int, mono: bool):
+    """Yield a soundfile over `size` bytes, its header checked; errors as UserError."""
+    if Path(getattr(stream, "name", "")).suffix.lower() == ".raw":
+        raise UserError("a .raw file does not tell its format: convert it to wav")
+    missing = _riff_samples_bytes(stream, size)
+    try:
+        with soundfile.SoundFile(stream) as audio:
+            if mono and audio.channels != 1:
+                raise UserError(
+                    f"{audio.channels} channels: make it mono (such as "
+                    "`sox in.wav out.wav remix 1` for the first channel)"
+                )
+            if missing > 0:
+                raise UserError(
+                    f"truncated: {missing} bytes that its header promises are "
+                    "missing: copy it again"
+                )
+            if audio.frames == 0:
+                raise UserError("empty: 0 samples: copy it again or remove it")
+            if audio.frames > _MAX_SAMPLES:
+                raise UserError("its header does not tell its length: convert it")
+            yield audio
+    except soundfile.LibsndfileError as error:
+        raise UserError(
+            f"damaged, or no audio in {FORMATS} ({error.error_string.strip()}): "
+            "copy it again or convert it"
+        ) from None
+
+
+def _decode(stream, size: int, span_s: list[float], mono: bool):
+    with _opened(stream, size, mono) as audio:
+        first, last = span(audio.frames, audio.samplerate, span_s)
+        audio.seek(first)
+        samples = audio.read(last - first, "float32", always_2d=not mono)
+        rate = audio.samplerate
+    if len(samples) < last - first:
+        raise UserError(
+            f"truncated: {len(samples)} of {last - first} samples are there: "
+            "copy it again"
+        )
+    return samples, rate
+
+
+def span(num_samples: int, rate: int, span_s: list[float]) -> tuple[int, int]:
+    """First and last (excluded) sample, rounded as Kaldi's extract-segments does."""
+    if not span_s:
+        return 0, num_samples
+    first, last = int(span_s[0] * rate), int(span_s[1] * rate)
+    overshoot = int(MAX_OVERSHOOT_S * rate)
+    if first >= num_samples or last >= num_samples + overshoot or first >= last:
+        raise UserError(
+            f"segment {span_s[0]:g} s to {span_s[1]:g} s lies beyond the recording of "
+            f"{num_samples / rate:g} s: correct `segments`"
+        )
+    return first, min(last, num_samples)
+
+
+def _riff_samples_bytes(stream, size: int) -> int:
+    """The bytes of samples that a RIFF header promises and that are missing.
+
+    libsndfile reads what there is without a word. 0 for other formats, and where
+    the header was written by a program that did not know the length.
+    """
+    head = stream.read(12)
+    position, missing = 12, 0
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        while len(chunk := stream.read(8)) == 8:
+            length = struct.unpack("<I", chunk[4:])[0]
+            position += 8
+            if chunk[:4] == b"data":
+                if length not in _STREAMED:
+                    missing = max(0, position + length - size)
+                break
+            position += length + length % 2
+            stream.seek(position)
+    stream.seek(0)
+    return missing
