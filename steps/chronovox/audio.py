@@ -39,7 +39,7 @@ class WavTable:
             for utt, (reco, _, _) in self._segments.items():
                 if reco not in self._wavs:
                     raise UserError(f"{segments}: {utt}: no '{reco}' in {self._scp}")
-        self._headers: dict[str, sound.Header] = {}
+        self._lengths: dict[str, tuple[int, int]] = {}
         if not allow_pipes:
             self._refuse_pipes()
 
@@ -86,18 +86,24 @@ class WavTable:
         From headers alone; what they show to be wrong raises UserError as in `read`,
         and so does a wav that lacks samples, by its size. A flac or m4a cut off
         behind its header counts as whole, and the length of an m4a may count up to
-        4096 samples of its encoder's start.
+        4096 samples of its encoder's start. An mp3 may only hold an estimate.
         """
         rxfile, span_s = self._entry(utt)
         with _named(f"{utt}: {rxfile}"):
-            header = self._headers.get(rxfile)
-            if header is None:
+            if rxfile in self._lengths:
+                num_samples, rate = self._lengths[rxfile]
+            else:
                 with _source(rxfile) as source:
-                    header = sound.read_header(source, mono=True)
+                    num_samples, rate = sound.read_length(source)
             if span_s:  # other utterances may be parts of this recording
-                self._headers[rxfile] = header
-            first, last = sound.span(header.num_samples, header.sampling_rate, span_s)
-        return last - first, header.sampling_rate
+                self._lengths[rxfile] = num_samples, rate
+            first, last = sound.span(num_samples, rate, span_s)
+        return last - first, rate
+
+    def duration_s(self, utt: str) -> float:
+        """`length` in seconds, as it stands in utt2dur."""
+        num_samples, rate = self.length(utt)
+        return round(num_samples / rate, 6)
 
     def _entry(self, utt: str) -> tuple[str, list[float]]:
         """Where the recording of an utterance is, and its start and end if a part."""
@@ -126,12 +132,6 @@ def read_file(path) -> tuple[np.ndarray, int]:
         samples, rate = sound.decode(source, [], mono=False)
     check_samples(samples)
     return samples, rate
-
-
-def read_header(path) -> sound.Header:
-    """The header of a whole file with any number of channels, as `WavTable.length`."""
-    with _located(kaldi_io.Location(str(path))) as source:
-        return sound.read_header(source, mono=False)
 
 
 def check_samples(samples: np.ndarray) -> None:

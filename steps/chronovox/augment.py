@@ -7,11 +7,13 @@ generator that the caller seeds. Samples stay float32, unclipped.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
 from chronovox.audio import WavTable
 from chronovox.cli import UserError
+from chronovox.datadir import read_table
 
 MAX_DENOMINATOR = 1000  # of a speed factor, or a ratio of sampling rates
 
@@ -156,8 +158,13 @@ class NoiseConfig:
 
 @dataclass(frozen=True)
 class BabbleConfig:
-    """So many other speakers of the training data at once, at equal power."""
+    """So many other speakers at once, at equal power.
 
+    data: a data directory of speech, such as MUSAN's, each of whose speakers counts
+    as one; by default they are others of the training data.
+    """
+
+    data: str | None = None
     num_speakers: list[int] = field(default_factory=lambda: [3, 8])
     snr_db: list[float] = field(default_factory=lambda: [13.0, 20.0])
 
@@ -200,6 +207,8 @@ class AugmentConfig:
         check_range("volume_db", self.volume_db)
         if not 0 <= self.prob <= 1:
             raise ValueError("prob is from 0 to 1")
+        if {"babble", "reverb"} & self.noises.keys():
+            raise ValueError("babble and reverb have keys of their own, not in noises")
         if self.prob > 0 and not self.kinds:
             raise ValueError("prob is above 0: name noises, babble or reverb")
 
@@ -216,11 +225,25 @@ def check_range(name: str, values: list, low: float = -100, high: float = 100) -
         raise ValueError(f"{name} is [lowest, highest], from {low:g} to {high:g}")
 
 
+def _read_speech(data_dir: str) -> tuple[WavTable, dict[str, str]]:
+    """The recordings of a data directory, and who speaks in each."""
+    speech = WavTable(data_dir)
+    utt2spk = read_table(Path(data_dir) / "utt2spk")
+    for utt in speech:
+        if utt not in utt2spk:
+            raise UserError(
+                f"{data_dir}/utt2spk: no line for '{utt}': run utils/fix_data_dir.py "
+                f"{data_dir}"
+            )
+    return speech, utt2spk
+
+
 class Augmenter:
     """Noise, babble, reverberation and volume for samples at `sampling_rate`.
 
-    speech, utt2spk: the recordings that babble is made of. Raises UserError for a
-    data directory of noises or responses that cannot be read.
+    speech, utt2spk: the recordings that babble is made of, unless the settings name
+    others. Raises UserError for a data directory of noises, speech or responses that
+    cannot be read.
     """
 
     def __init__(
@@ -231,19 +254,24 @@ class Augmenter:
         utt2spk: Mapping[str, str],
     ):
         self._config, self._rate, self._speech = config, sampling_rate, speech
-        spk2utt: dict[str, list[str]] = {}
-        for utt in speech:
-            spk2utt.setdefault(utt2spk[utt], []).append(utt)
-        self._spk2utt = spk2utt
+        babble = config.babble
+        if babble and babble.data:
+            self._speech, utt2spk = _read_speech(babble.data)
+        self._spk2utt: dict[str, list[str]] = {}
+        for utt in self._speech:
+            self._spk2utt.setdefault(utt2spk[utt], []).append(utt)
         folders = {name: noise.data for name, noise in config.noises.items()}
         if config.reverb:
             folders["reverb"] = config.reverb.data
         self._tables = {name: WavTable(data) for name, data in folders.items()}
         self._keys = {name: list(table) for name, table in self._tables.items()}
-        if config.babble and len(spk2utt) <= config.babble.num_speakers[1]:
+        if babble and babble.data:
+            self._keys["babble"] = list(self._speech)
+        num_spk = len(self._spk2utt) - (not babble or not babble.data)
+        if babble and num_spk < babble.num_speakers[1]:
             raise UserError(
-                f"augment.babble: {len(spk2utt)} speakers, num_speakers asks for "
-                f"{config.babble.num_speakers[1]} others"
+                f"augment.babble: {len(self._spk2utt)} speakers, num_speakers asks for "
+                f"{babble.num_speakers[1]} others"
             )
 
     def __call__(self, samples: np.ndarray, spk: str, rng) -> np.ndarray:

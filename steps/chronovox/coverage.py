@@ -32,16 +32,36 @@ class Coverage:
             log.warning("dropped %s: %s", key, error)
             self._dropped[key] = str(error)
 
-    def finish(self, path) -> None:
-        """Write the dropped items, `<key> <reason>`, and log the counts."""
+    def finish(self, path, max_fail_ratio: float | None = None) -> None:
+        """Write the dropped items, `<key> <reason>`, and log the counts.
+
+        max_fail_ratio: raise UserError if more were dropped, or all; without it,
+        `collect` does so for all jobs.
+        """
         write_lines(path, [f"{key} {why}" for key, why in self._dropped.items()])
         _log_counts(self._count, self._count - len(self._dropped), path)
+        if max_fail_ratio is not None:
+            _check_losses(self._count, self._dropped, max_fail_ratio, path)
 
 
 def _log_counts(num_in: int, num_out: int, dropped_path) -> None:
     dropped = num_in - num_out
     more = f" (reasons in {dropped_path})" if dropped else ""
     log.info("%d in, %d out, %d dropped%s", num_in, num_out, dropped, more)
+
+
+def _check_losses(num_in: int, reasons: dict, max_fail_ratio: float, path) -> None:
+    """Raise UserError if more than `max_fail_ratio` of the items were dropped, or all.
+
+    reasons: dropped item -> why; `path`: where they are listed.
+    """
+    if reasons and (len(reasons) == num_in or len(reasons) > max_fail_ratio * num_in):
+        key, why = min(reasons.items())
+        raise UserError(
+            f"{len(reasons)} of {num_in} were dropped, more than "
+            f"--max-fail-ratio {max_fail_ratio} allows; the first: {key}: {why}; "
+            f"all are in {path}"
+        )
 
 
 def read_keys(path) -> list[str]:
@@ -72,13 +92,7 @@ def collect(
     write_lines(dropped[1], [f"{key} {why}" for key, why in sorted(reasons.items())])
     num_out = len(expected) - len(reasons)
     _log_counts(len(expected), num_out, dropped[1])
-    if num_out == 0 or len(reasons) > max_fail_ratio * len(expected):
-        key, why = next(iter(sorted(reasons.items())))
-        raise UserError(
-            f"{len(reasons)} of {len(expected)} were dropped, more than "
-            f"--max-fail-ratio {max_fail_ratio} allows; the first: {key}: {why}; "
-            f"all are in {dropped[1]}"
-        )
+    _check_losses(len(expected), reasons, max_fail_ratio, dropped[1])
     wanted = sorted(set(expected) - set(reasons))
     for pattern, path in tables.items():
         table = _read_parts(pattern, num_jobs)

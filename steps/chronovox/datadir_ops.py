@@ -6,6 +6,7 @@ own tables go. Trial lists and lhotse manifests do not: what is left behind is s
 
 import gzip
 import json
+import shutil
 import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -152,6 +153,15 @@ def speaker_problem(utt2spk: dict[str, str]) -> str | None:
             )
         last_spk, last_utt = spk, utt
     return None
+
+
+def remove_earlier(data_dir) -> None:
+    """Remove the tables of an earlier corpus in `data_dir`, and what came from it."""
+    for name in (*TABLES, *STATE, *MANIFESTS):
+        (Path(data_dir) / name).unlink(missing_ok=True)
+    for name in ("conf", "trials", "faces", ".backup"):
+        if (Path(data_dir) / name).exists():
+            shutil.rmtree(Path(data_dir) / name)
 
 
 def refuse_same(source, target) -> None:

@@ -9,7 +9,6 @@ estimated.
 import gzip
 import io
 import json
-import shutil
 from pathlib import Path
 
 from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
@@ -53,15 +52,6 @@ def _write_jsonl_gz(path: Path, items) -> None:
             text.write(json.dumps(item, ensure_ascii=False) + "\n")
 
 
-def _remove_earlier(data_dir: Path) -> None:
-    """Remove the tables of an earlier corpus in `data_dir`, and what came from it."""
-    for name in (*datadir_ops.TABLES, *datadir_ops.STATE):
-        (data_dir / name).unlink(missing_ok=True)
-    for name in ("conf", "trials", "faces", ".backup"):
-        if (data_dir / name).exists():
-            shutil.rmtree(data_dir / name)
-
-
 def write_data_dir(data_dir, entries) -> None:
     """Write both manifests, then the Kaldi tables from what was read back.
 
@@ -72,7 +62,7 @@ def write_data_dir(data_dir, entries) -> None:
     and session2date are written only if all speakers (sessions) have the value.
     """
     data_dir = Path(data_dir)
-    _remove_earlier(data_dir)
+    datadir_ops.remove_earlier(data_dir)
     entries = sorted(entries, key=lambda entry: entry[0].id)
     _write_jsonl_gz(
         data_dir / "recordings.jsonl.gz",

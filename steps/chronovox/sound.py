@@ -1,4 +1,4 @@
-"""One stream of sound: its samples, or what its header says.
+"""One stream of sound: its samples, or its length by the header alone.
 
 soundfile decodes wav, flac, ogg, opus and mp3, and PyAV (FFmpeg) m4a. Whatever is
 wrong raises UserError with the remedy; callers add the name.
@@ -33,14 +33,6 @@ class Source(NamedTuple):
     by_ffmpeg: bool = False
 
 
-class Header(NamedTuple):
-    """What the header of a recording says; sampling_rate in Hz."""
-
-    num_samples: int
-    sampling_rate: int
-    channels: int
-
-
 def decode(source: Source, span_s: list[float], mono: bool):
     """Samples float32 in [-1, 1) and their rate in Hz; only the span is read.
 
@@ -53,17 +45,19 @@ def decode(source: Source, span_s: list[float], mono: bool):
     return _decode(stream, size, span_s, mono)
 
 
-def read_header(source: Source, mono: bool) -> Header:
-    """What the header says, by a few kB of the stream."""
+def read_length(source: Source) -> tuple[int, int]:
+    """The number of samples of a mono recording, and their rate in Hz.
+
+    Nothing is decoded: a few kB are read, of ogg and opus the end too.
+    """
     stream, size, by_ffmpeg = source
     if by_ffmpeg:
-        with _opened_by_ffmpeg(stream, mono) as (_, audio):
+        with _opened_by_ffmpeg(stream, mono=True) as (_, audio):
             if not audio.duration:
                 raise UserError("its header does not tell its length: convert it")
-            num_samples = round(audio.duration * audio.time_base * audio.rate)
-            return Header(num_samples, audio.rate, audio.channels)
-    with _opened(stream, size, mono) as audio:
-        return Header(audio.frames, audio.samplerate, audio.channels)
+            return round(audio.duration * audio.time_base * audio.rate), audio.rate
+    with _opened(stream, size, mono=True) as audio:
+        return audio.frames, audio.samplerate
 
 
 class _Part(io.RawIOBase):
