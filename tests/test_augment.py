@@ -253,6 +253,41 @@ def test_babble_is_of_other_speakers_at_the_ratio_asked_for(data):
         assert len(set(read)) == 3 and "b" not in read
 
 
+def test_babble_of_a_directory_of_its_own(data, tmp_path):
+    """Each of its speakers counts as one, and those of the training data do not."""
+    voices = {f"v{n}-{part}": 20000 for n in range(4) for part in range(3)}
+    folder = make_noise_dir(tmp_path / "voices", voices)
+    settings = {"num_speakers": [2, 4], "snr_db": [12, 12], "data": str(folder)}
+    changes = config.from_dict(
+        {"prob": 1.0, "babble": settings}, augment.AugmentConfig, "augment"
+    )
+    wavs, utt2spk = WavTable(data), read_table(data / "utt2spk")
+    apply = augment.Augmenter(changes, RATE, wavs, utt2spk)
+    read, plain = [], apply._speech.read
+    apply._speech.read = lambda utt, rate: (read.append(utt), plain(utt, rate))[1]
+    speech, counts = white(RATE, 9), set()
+    for seed in range(30):
+        read.clear()
+        added = apply(speech, "b", np.random.default_rng(seed)).astype(float) - speech
+        achieved = 10 * np.log10(np.mean(speech.astype(float) ** 2) / np.mean(added**2))
+        assert achieved == pytest.approx(12, abs=0.1)
+        assert len({utt.split("-")[0] for utt in read}) == len(read)
+        assert set(read) <= voices.keys()
+        counts.add(len(read))
+    assert counts == {2, 3, 4}
+    training_alone = config.from_dict(
+        {"prob": 1.0, "babble": {"num_speakers": [2, 4]}}, augment.AugmentConfig, "x"
+    )
+    other = augment.Augmenter(training_alone, RATE, wavs, utt2spk)
+    assert apply.digest() != other.digest()
+    settings["num_speakers"] = [2, 5]
+    with pytest.raises(UserError, match="4 speakers, num_speakers asks for 5"):
+        table(data, babble=settings)
+    (folder / "utt2spk").write_text("v0-0 v0\n")
+    with pytest.raises(UserError, match="utt2spk: no line for 'v0-1': run utils/fix"):
+        table(data, babble=settings)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -264,6 +299,7 @@ def test_babble_is_of_other_speakers_at_the_ratio_asked_for(data):
             {"noises": {"x": {"data": "none"}}, "prob": 1.0},
             "none/wav.scp: no such file",
         ),
+        ({"noises": {"reverb": {"data": "x"}}}, "have keys of their own, not in noi"),
         ({"noises": {"x": {"snr": [1, 2]}}}, "noises.x: unknown key 'snr'"),
         ({"babble": {"num_speakers": [3, 6]}}, "babble: 6 speakers, num_speakers asks"),
         ({"babble": {"num_speakers": [0, 6]}}, "num_speakers is .lowest, highest"),
