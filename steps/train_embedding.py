@@ -58,6 +58,11 @@ def get_parser():
         help="processes that read and change the data (default: 0, in this one)",
     )  # fmt: skip
     parser.add_argument(
+        "--batch-features", type=cli.boolean, default=False,
+        help="true: compute the features of changed recordings on the training's "
+        "device, a batch at a time (default: false, where the data is read)",
+    )  # fmt: skip
+    parser.add_argument(
         "--num-procs", type=cli.positive_int, default=1,
         help="processes that share each batch, one a GPU (default: 1)",
     )  # fmt: skip
@@ -86,15 +91,22 @@ def locked(folder: Path):
 
 
 def check_data(data_train: Path, data_dev: Path) -> FeatureConfig:
-    """The feature settings of both. Raises UserError if they or speakers conflict."""
+    """The feature settings of both. Raises UserError if they or speakers conflict.
+
+    Where data_train has none, those of data_dev hold for what is computed of its
+    recordings.
+    """
     paths = [data / "conf" / "features.yaml" for data in (data_train, data_dev)]
+    if not paths[0].exists() and not (data_train / "feats.scp").exists():
+        paths = paths[1:]
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file: make features (./run.sh --stage 3)")
-    train, dev = [config.load(path, FeatureConfig) for path in paths]
-    config.check_same(
-        train, paths[0], dev, paths[1], "make the features of both in the same way"
-    )
+    train, *others = [config.load(path, FeatureConfig) for path in paths]
+    for dev in others:
+        config.check_same(
+            train, paths[0], dev, paths[1], "make the features of both in the same way"
+        )
     speakers = [
         set(datadir.read_table(data / "utt2spk").values())
         for data in (data_train, data_dev)
@@ -183,7 +195,7 @@ def run(args, exp: Path, ranks, device) -> int:
     features = check_data(data_train, data_dev)
     settings, min_frames = read_settings(args, features)
     ranks.check_batch_size(settings.batch_size)
-    train_set = TrainingSet(data_train, settings, features)
+    train_set = TrainingSet(data_train, settings, features, args.batch_features)
     if ranks.first:
         report_dropped(train_set, exp / "log" / "dropped", args.max_fail_ratio)
     text = config.to_yaml(settings) + config.to_yaml(features) + train_set.digest()

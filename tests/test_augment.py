@@ -55,14 +55,19 @@ def test_noise_that_is_silent_adds_nothing_and_other_lengths_are_refused():
         augment.add_noise(speech, speech[1:], 0)
 
 
-def test_noise_is_cut_or_repeated():
-    rng = np.random.default_rng(0)
-    ramp = np.arange(10)
+def test_noise_is_cut_or_repeated(tmp_path):
+    soundfile.write(tmp_path / "r.wav", np.arange(10, dtype=np.int16), RATE)
+    (tmp_path / "wav.scp").write_text(f"r {tmp_path}/r.wav\n")
+    table, rng = WavTable(tmp_path), np.random.default_rng(0)
+
+    def piece(wanted: int) -> list[int]:
+        samples = augment.random_piece(table, "r", wanted, RATE, rng)
+        return np.rint(samples * 32768).astype(int).tolist()
+
     for wanted in (1, 4, 10, 27):
-        piece = augment.fit_length(ramp, wanted, rng)
-        assert len(piece) == wanted
-        assert set(np.diff(piece)) <= {1, -9}
-    assert {augment.fit_length(ramp, 4, rng)[0] for _ in range(200)} == set(range(7))
+        assert len(numbers := piece(wanted)) == wanted
+        assert set(np.diff(numbers)) <= {1, -9}
+    assert {piece(4)[0] for _ in range(200)} == set(range(7))
 
 
 def test_reverberation_is_convolution_without_the_delay():
@@ -111,7 +116,9 @@ def test_masks_cover_what_they_may_and_hold_the_mean():
     settings = augment.MaskConfig(time_masks=1, max_frames=9, freq_masks=1, max_bins=5)
     widths = set()
     for seed in range(300):
-        masked = augment.mask(features, settings, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        parts = augment.mask_parts(features.shape, settings, rng)
+        masked = augment.mask(features, parts)
         rows = np.flatnonzero((masked != features).mean(axis=1) > 0.9)
         columns = np.flatnonzero((masked != features).mean(axis=0) > 0.9)
         widths.add((len(rows), len(columns)))
@@ -124,7 +131,8 @@ def test_masks_cover_what_they_may_and_hold_the_mean():
         np.testing.assert_allclose(masked[:, columns], mean[:, columns], atol=1e-6)
     assert {rows for rows, _ in widths} == set(range(10))
     assert {columns for _, columns in widths} == set(range(6))
-    plain = augment.mask(features, augment.MaskConfig(), np.random.default_rng(0))
+    none = augment.mask_parts(features.shape, augment.MaskConfig(), rng)
+    plain = augment.mask(features, none)
     np.testing.assert_array_equal(plain, features)
 
 
@@ -239,9 +247,12 @@ def test_babble_is_of_other_speakers_at_the_ratio_asked_for(data):
         def __iter__(self):
             return iter(wavs)
 
-        def read(self, utt, rate):
+        def length(self, utt):
+            return wavs.length(utt)
+
+        def read(self, utt, rate, part=slice(None)):
             read.append(utt2spk[utt])
-            return wavs.read(utt, rate)
+            return wavs.read(utt, rate, part)
 
     apply = augment.Augmenter(changes, RATE, Spy(), utt2spk)
     speech = white(RATE, 9)
@@ -264,7 +275,7 @@ def test_babble_of_a_directory_of_its_own(data, tmp_path):
     wavs, utt2spk = WavTable(data), read_table(data / "utt2spk")
     apply = augment.Augmenter(changes, RATE, wavs, utt2spk)
     read, plain = [], apply._speech.read
-    apply._speech.read = lambda utt, rate: (read.append(utt), plain(utt, rate))[1]
+    apply._speech.read = lambda utt, *more: (read.append(utt), plain(utt, *more))[1]
     speech, counts = white(RATE, 9), set()
     for seed in range(30):
         read.clear()

@@ -60,10 +60,13 @@ class WavTable:
     def __contains__(self, utt) -> bool:
         return utt in (self._wavs if self._segments is None else self._segments)
 
-    def read(self, utt: str, sampling_rate: int | None = None):
+    def read(
+        self, utt: str, sampling_rate: int | None = None, part: slice = slice(None)
+    ):
         """Samples `(N,)` float32 in [-1, 1) and their rate in Hz.
 
-        sampling_rate: the rate that is needed; any other is an error. Raises
+        sampling_rate: the rate that is needed; any other is an error. part: which
+        samples; the others are not read, and those may be silent. Raises
         UserError that names utterance, file and remedy for what is missing,
         empty, truncated (ogg and opus do not tell), silent, not mono, not finite,
         or no audio.
@@ -71,8 +74,8 @@ class WavTable:
         rxfile, span_s = self._entry(utt)
         with _named(f"{utt}: {rxfile}"):
             with _source(rxfile) as source:
-                samples, rate = sound.decode(source, span_s, mono=True)
-            check_samples(samples)
+                samples, rate = sound.decode(source, span_s, True, part)
+            check_samples(samples, silent=part != slice(None))
             if sampling_rate is not None and rate != sampling_rate:
                 raise UserError(
                     f"{rate} Hz, but the feature settings say {sampling_rate} Hz: "
@@ -99,6 +102,11 @@ class WavTable:
                 self._lengths[rxfile] = num_samples, rate
             first, last = sound.span(num_samples, rate, span_s)
         return last - first, rate
+
+    def file(self, utt: str) -> str:
+        """The file where the recording of an utterance is; of a pipe, the command."""
+        rxfile, _ = self._entry(utt)
+        return rxfile if rxfile.endswith("|") else kaldi_io.parse_location(rxfile).path
 
     def duration_s(self, utt: str) -> float:
         """`length` in seconds, as it stands in utt2dur."""
@@ -134,12 +142,12 @@ def read_file(path) -> tuple[np.ndarray, int]:
     return samples, rate
 
 
-def check_samples(samples: np.ndarray) -> None:
-    """Raise UserError for samples that are not finite, or all the same."""
+def check_samples(samples: np.ndarray, silent: bool = False) -> None:
+    """Raise UserError for samples that are not finite, or, unless silent, all equal."""
     low, high = samples.min(), samples.max()
     if not np.isfinite([low, high]).all():
         raise UserError("holds samples that are NaN or infinite: make it again")
-    if low == high and len(samples) > 1:
+    if not silent and low == high and len(samples) > 1:
         raise UserError(f"silent: all {len(samples)} samples are {low:g}: remove it")
 
 

@@ -37,13 +37,23 @@ def add_noise(samples: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarr
     return samples + np.float32(gain) * noise
 
 
-def fit_length(noise: np.ndarray, num_samples: int, rng) -> np.ndarray:
-    """A random piece of `noise` with `num_samples`; what is too short is repeated."""
-    if len(noise) >= num_samples:
-        first = int(rng.integers(len(noise) - num_samples + 1))
-        return noise[first : first + num_samples]
-    places = int(rng.integers(len(noise))) + np.arange(num_samples)
-    return noise.take(places, mode="wrap")
+def random_piece(
+    table: WavTable, utt: str, num_samples: int, sampling_rate: int, rng
+) -> np.ndarray:
+    """`num_samples` from a random place of a recording; a short one is repeated.
+
+    No more of the recording is read. Raises UserError as `WavTable.read` does.
+    """
+    there, _ = table.length(utt)
+    places = np.arange(num_samples)
+    if there > num_samples:
+        first = int(rng.integers(there - num_samples + 1))
+        part = slice(first, first + num_samples)
+        samples, _ = table.read(utt, sampling_rate, part)
+    else:
+        samples, _ = table.read(utt, sampling_rate)
+        places += int(rng.integers(len(samples)))
+    return samples.take(places, mode="wrap")
 
 
 def reverberate(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
@@ -126,22 +136,26 @@ class MaskConfig:
             raise ValueError("all numbers of mask are from 0 on")
 
 
-def mask(features: np.ndarray, config: MaskConfig, rng) -> np.ndarray:
-    """Features `(T, F)` with random stretches and bands masked; a copy."""
-    masked = features.copy()
-    mean = features.mean(axis=0, dtype=np.float64).astype(features.dtype)
+def mask_parts(shape: tuple[int, int], config: MaskConfig, rng):
+    """Yield what is masked of features `(T, F)`, as indices (frames, bins)."""
     for axis, count, longest in (
         (0, config.time_masks, config.max_frames),
         (1, config.freq_masks, config.max_bins),
     ):
-        size = features.shape[axis]
         for _ in range(count):
-            width = int(rng.integers(min(longest, size - 1) + 1))
-            first = int(rng.integers(size - width + 1))
-            if axis == 0:
-                masked[first : first + width] = mean
-            else:
-                masked[:, first : first + width] = mean[first : first + width]
+            width = int(rng.integers(min(longest, shape[axis] - 1) + 1))
+            first = int(rng.integers(shape[axis] - width + 1))
+            part = slice(first, first + width)
+            yield (part, slice(None)) if axis == 0 else (slice(None), part)
+
+
+def mask(features: np.ndarray, parts) -> np.ndarray:
+    """Features `(T, F)` whose `parts` are the mean over all frames; a copy."""
+    masked = features.copy()
+    mean = features.mean(axis=0, dtype=np.float64).astype(features.dtype)
+    means = np.broadcast_to(mean, features.shape)
+    for part in parts:
+        masked[part] = means[part]
     return masked
 
 
@@ -260,6 +274,7 @@ class Augmenter:
         self._spk2utt: dict[str, list[str]] = {}
         for utt in self._speech:
             self._spk2utt.setdefault(utt2spk[utt], []).append(utt)
+        self._spks = list(self._spk2utt)
         folders = {name: noise.data for name, noise in config.noises.items()}
         if config.reverb:
             folders["reverb"] = config.reverb.data
@@ -288,26 +303,30 @@ class Augmenter:
 
     def _apply(self, kind: str, samples: np.ndarray, spk: str, rng) -> np.ndarray:
         if kind == "reverb":
-            return reverberate(samples, self._draw(kind, rng))
+            response, _ = self._tables[kind].read(self._draw(kind, rng), self._rate)
+            return reverberate(samples, response)
         if kind == "babble":
             noise = self._babble(len(samples), spk, rng)
             snr_db = self._config.babble.snr_db
         else:
-            noise = fit_length(self._draw(kind, rng), len(samples), rng)
+            key = self._draw(kind, rng)
+            noise = random_piece(self._tables[kind], key, len(samples), self._rate, rng)
             snr_db = self._config.noises[kind].snr_db
         return add_noise(samples, noise, rng.uniform(*snr_db))
 
-    def _draw(self, kind: str, rng) -> np.ndarray:
-        key = self._keys[kind][int(rng.integers(len(self._keys[kind])))]
-        return self._tables[kind].read(key, self._rate)[0]
+    def _draw(self, kind: str, rng) -> str:
+        return self._keys[kind][int(rng.integers(len(self._keys[kind])))]
 
     def _babble(self, num_samples: int, spk: str, rng) -> np.ndarray:
-        others = [other for other in self._spk2utt if other != spk]
         low, high = self._config.babble.num_speakers
+        wanted = int(rng.integers(low, high + 1))
+        # One more than wanted, for the speaker may be among them.
+        drawn = rng.choice(len(self._spks), min(wanted + 1, len(self._spks)), False)
+        others = [self._spks[n] for n in drawn if self._spks[n] != spk][:wanted]
         total = np.zeros(num_samples, np.float32)
-        for other in rng.choice(others, int(rng.integers(low, high + 1)), False):
+        for other in others:
             utts = self._spk2utt[other]
-            voice, _ = self._speech.read(utts[int(rng.integers(len(utts)))], self._rate)
-            piece = fit_length(voice, num_samples, rng)
+            utt = utts[int(rng.integers(len(utts)))]
+            piece = random_piece(self._speech, utt, num_samples, self._rate, rng)
             total += piece / np.float32(max(np.sqrt(power(piece)), 1e-6))
         return total

@@ -107,6 +107,20 @@ class Extractor:
             features[:, 0] = self.log_energy(samples)
         return features
 
+    def padded(self, samples: np.ndarray) -> np.ndarray:
+        """Samples `(N,)`, scaled, with what the first and the last frame lack."""
+        return _pad(samples, self.config)
+
+    def batch(self, waves):
+        """Features `(B, T, F)` of what `padded` gave, `(B, N)`, on its device.
+
+        For use_energy: false; frames behind the end of a shorter piece mean nothing.
+        """
+        import torch
+
+        with torch.no_grad():
+            return self.layer.to(waves.device)(waves)
+
     def log_energy(self, samples: np.ndarray) -> np.ndarray:
         """Log-energy `(T,)` float32 of each frame, without its mean: MFCC's C0."""
         config = self.config

@@ -16,7 +16,7 @@ import numpy as np
 from chronovox import augment, kaldi_io
 from chronovox.audio import WavTable
 from chronovox.cli import UserError
-from chronovox.datadir import read_table
+from chronovox.datadir import read_floats, read_table
 from chronovox.features import Extractor, FeatureConfig, apply_cmn
 
 # Frames before and behind a piece of a recording, so that its own are whole.
@@ -38,22 +38,28 @@ class VoicedFrames:
     """Which frames of some utterances of a data directory are read.
 
     num_frames: utterance -> frames there are to read (voiced ones, with VAD).
-    utts: those wanted; all by default. Raises UserError for an utterance without
-    a length, without VAD, or whose VAD has another length.
+    utts: those wanted; all by default. features: the settings by which lengths
+    follow from utt2dur, where no features are made. Raises UserError for an
+    utterance without a length, without VAD, or whose VAD has another length.
     """
 
-    def __init__(self, data_dir, config: FrontendConfig, utts=None):
+    def __init__(self, data_dir, config: FrontendConfig, utts=None, features=None):
         path = Path(data_dir) / "utt2num_frames"
-        lengths = read_table(path)
-        lengths = _pick(lengths, list(lengths) if utts is None else list(utts), path)
-        self.num_frames = {
-            utt: _parse_length(text, f"{path}: {utt}") for utt, text in lengths.items()
-        }
+        if features and not path.exists():
+            path = path.with_name("utt2dur")
+            lengths = _lengths_by_duration(path, features)
+        else:
+            lengths = {
+                utt: _parse_length(text, f"{path}: {utt}")
+                for utt, text in read_table(path).items()
+            }
+        self.num_frames = _pick(lengths, list(lengths) if utts is None else utts, path)
         self._voiced: dict[str, np.ndarray] | None = None  # one bit a frame
         if config.vad:
             self._voiced = {}
             scp = Path(data_dir) / "vad.scp"
-            for utt, rxfile in _pick(read_table(scp, None), lengths, scp).items():
+            rxfiles = _pick(read_table(scp, None), list(self.num_frames), scp)
+            for utt, rxfile in rxfiles.items():
                 voiced = kaldi_io.read_vector(rxfile) > 0
                 if len(voiced) != self.num_frames[utt]:
                     raise UserError(
@@ -125,6 +131,10 @@ class FrameTable:
             return self.read(utt, first, first + num_frames)
         return repeat(self.read(utt), num_frames, rng)
 
+    def file(self, utt: str) -> str:
+        """The ark where the features of an utterance are."""
+        return kaldi_io.parse_location(self._rxfiles[utt]).path
+
     def digest(self, probes) -> str:
         """A hash of lengths and VAD, and of the features of the utterances `probes`."""
         digest = hashlib.sha256(self._voiced.digest())
@@ -138,8 +148,9 @@ class AudioTable:
 
     Every utterance is there once for each speed; at a speed other than 1, both it
     and its speaker get the prefix `sp<speed>-`, as Kaldi names them. num_frames:
-    as in FrameTable, and from the same vad.scp, which was made of the recordings
-    as they are. Raises UserError as FrameTable and WavTable do.
+    as in FrameTable; VAD is that of the recordings as they are. Features need not
+    have been made, if VAD is off: lengths then are those of utt2dur. Raises
+    UserError as FrameTable and WavTable do.
     """
 
     def __init__(
@@ -150,12 +161,11 @@ class AudioTable:
         changes: augment.AugmentConfig,
     ):
         self._config, self._changes = config, changes
-        self._voiced = VoicedFrames(data_dir, config)
+        self._voiced = VoicedFrames(data_dir, config, features=features)
         self._wavs = WavTable(data_dir)
         self._extractor = Extractor(features)
         path = Path(data_dir) / "utt2spk"
-        utts = list(self._voiced.num_frames)
-        self._spk = _pick(read_table(path), utts, path)
+        self._spk = _pick(read_table(path), list(self._voiced.num_frames), path)
         self._augmenter = augment.Augmenter(
             changes, features.sampling_rate, self._wavs, self._spk
         )
@@ -170,8 +180,36 @@ class AudioTable:
                 self.num_frames[name] = int(there / speed)
                 self.utt2spk[name] = prefix + self._spk[utt]
 
+    def file(self, utt: str) -> str:
+        """The file where the recording of an utterance is."""
+        return self._wavs.file(self._origin[utt][0])
+
     def piece(self, utt: str, num_frames: int, rng) -> np.ndarray:
         """`num_frames` frames `(T, F)` of a random piece; a short one is repeated."""
+        samples, rows = self._cut(utt, num_frames, rng)
+        return apply_cmn(self._extractor(samples)[rows], self._config.cmn)
+
+    def wave(self, utt: str, num_frames: int, rng) -> tuple[np.ndarray, np.ndarray]:
+        """The piece before its features, for `features`: samples and row numbers."""
+        samples, rows = self._cut(utt, num_frames, rng)
+        return self._extractor.padded(samples), rows
+
+    def features(self, waves, rows):
+        """What `piece` gives, of several waves at once, on their device.
+
+        waves: `(B, N)` with zeros behind; rows `(B, T)`. Returns `(B, T, F)`.
+        """
+        features = self._extractor.batch(waves)
+        rows = rows[:, :, None].expand(-1, -1, features.shape[2])
+        features = features.gather(1, rows)
+        if self._config.cmn == "utterance":
+            features = features - features.double().mean(dim=1, keepdim=True).float()
+        return features
+
+    def _cut(self, utt: str, num_frames: int, rng) -> tuple[np.ndarray, np.ndarray]:
+        """The samples `(N,)` of a random piece, and those `(num_frames,)` of its
+        frames that count: the voiced ones, again and again if they are too few.
+        """
         utt, speed = self._origin[utt]
         low, high = self._changes.tempo
         tempo = rng.uniform(low, high) if low < high else low
@@ -181,19 +219,18 @@ class AudioTable:
         places = self._voiced.places(utt, first, first + wanted)
         begin = max(0, int(places[0]) - _MARGIN)
         rate, shift = self._extractor.config.sampling_rate, self._extractor.config.shift
-        samples, _ = self._wavs.read(utt, rate)
-        samples = samples[begin * shift : (int(places[-1]) + 1 + _MARGIN) * shift]
+        part = slice(begin * shift, (int(places[-1]) + 1 + _MARGIN) * shift)
+        samples, _ = self._wavs.read(utt, rate, part)
         samples = augment.change_speed(samples, speed)
         samples = augment.change_tempo(samples, tempo, rate)
         samples = self._augmenter(samples, self._spk[utt], rng)
-        features = self._extractor(samples)
         # Frame n shows what was at frame n * speed * tempo of the recording.
-        before = begin + np.rint(np.arange(len(features)) * speed * tempo).astype(int)
-        features = features[np.isin(before, places)]
-        features = apply_cmn(features[:num_frames], self._config.cmn)
-        if len(features) < num_frames:
-            features = repeat(features, num_frames, rng)
-        return features
+        frames = np.arange(self._extractor.config.num_frames(len(samples)))
+        before = begin + np.rint(frames * speed * tempo).astype(int)
+        rows = np.flatnonzero(np.isin(before, places))[:num_frames]
+        if len(rows) < num_frames:
+            rows = repeat(rows, num_frames, rng)
+        return samples, rows
 
     def digest(self, probes) -> str:
         """A hash of lengths, VAD and noises, and of the recordings of `probes`."""
@@ -204,13 +241,13 @@ class AudioTable:
         return digest.hexdigest()
 
 
-def repeat(features: np.ndarray, num_frames: int, rng) -> np.ndarray:
-    """Frames `(T, F)` from a random one on, again and again, `num_frames` in all."""
-    rows = int(rng.integers(len(features))) + np.arange(num_frames)
-    return features.take(rows, axis=0, mode="wrap")
+def repeat(frames: np.ndarray, num_frames: int, rng) -> np.ndarray:
+    """Frames `(T, ...)` from a random one on, again and again, `num_frames` in all."""
+    rows = int(rng.integers(len(frames))) + np.arange(num_frames)
+    return frames.take(rows, axis=0, mode="wrap")
 
 
-def _pick(table: dict[str, str], utts, path) -> dict[str, str]:
+def _pick(table: dict, utts: list[str], path) -> dict:
     """The entries of `utts`. Raises UserError that counts and names missing ones."""
     missing = [utt for utt in utts if utt not in table]
     if missing:
@@ -220,6 +257,18 @@ def _pick(table: dict[str, str], utts, path) -> dict[str, str]:
             f"{Path(path).parent}"
         )
     return {utt: table[utt] for utt in utts}
+
+
+def _lengths_by_duration(path: Path, features: FeatureConfig) -> dict[str, int]:
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such file, nor utt2num_frames: make features, or run "
+            f"steps/get_utt2dur.sh {path.parent}"
+        )
+    return {
+        utt: features.num_frames(round(dur_s * features.sampling_rate))
+        for utt, dur_s in read_floats(path).items()
+    }
 
 
 def _parse_length(text: str, where: str) -> int:

@@ -33,16 +33,16 @@ class Source(NamedTuple):
     by_ffmpeg: bool = False
 
 
-def decode(source: Source, span_s: list[float], mono: bool):
+def decode(source: Source, span_s: list[float], mono: bool, part: slice = slice(None)):
     """Samples float32 in [-1, 1) and their rate in Hz; only the span is read.
 
-    span_s: empty, or start and end in seconds. mono: samples `(N,)`, and more
-    channels are an error; else `(N, channels)`.
+    span_s: empty, or start and end in seconds. part: which samples of the span.
+    mono: samples `(N,)`, and more channels are an error; else `(N, channels)`.
     """
     stream, size, by_ffmpeg = source
     if by_ffmpeg:
-        return _decode_by_ffmpeg(stream, span_s, mono)
-    return _decode(stream, size, span_s, mono)
+        return _decode_by_ffmpeg(stream, span_s, mono, part)
+    return _decode(stream, size, span_s, mono, part)
 
 
 def read_length(source: Source) -> tuple[int, int]:
@@ -126,7 +126,7 @@ def _opened_by_ffmpeg(stream, mono: bool):
         ) from None
 
 
-def _decode_by_ffmpeg(stream, span_s: list[float], mono: bool):
+def _decode_by_ffmpeg(stream, span_s: list[float], mono: bool, part: slice):
     """Decode a whole m4a, without the padding behind its end, and cut the span."""
     import av
 
@@ -149,7 +149,7 @@ def _decode_by_ffmpeg(stream, span_s: list[float], mono: bool):
             "copy it again"
         )
     first, last = span(min(wanted, samples.shape[1]), rate, span_s)
-    samples = samples[:, first:last]
+    samples = samples[:, first:last][:, part]
     return (samples[0] if mono else samples.T), rate
 
 
@@ -183,9 +183,10 @@ def _opened(stream, size: int, mono: bool):
         ) from None
 
 
-def _decode(stream, size: int, span_s: list[float], mono: bool):
+def _decode(stream, size: int, span_s: list[float], mono: bool, part: slice):
     with _opened(stream, size, mono) as audio:
-        first, last = span(audio.frames, audio.samplerate, span_s)
+        begin, end = span(audio.frames, audio.samplerate, span_s)
+        first, last = (begin + place for place in part.indices(end - begin)[:2])
         audio.seek(first)
         samples = audio.read(last - first, "float32", always_2d=not mono)
         rate = audio.samplerate

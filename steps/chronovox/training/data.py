@@ -5,6 +5,7 @@ A sample is a pure function of (seed, epoch, number in the epoch), and a batch o
 """
 
 import hashlib
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -39,11 +40,22 @@ class TrainingSet(Dataset):
     `dropped` maps utterances to reasons; `speakers` are those that have any left,
     sorted, and a label is a place in it; `lost_speakers` are the others.
     Raises UserError for an utterance without a speaker, and if fewer than two
-    speakers are left. features: those of the data.
+    speakers are left. features: those of the data. batch_features: samples of
+    augmented recordings come as waves, for `to_device`, which computes the features
+    of a whole batch.
     """
 
-    def __init__(self, data_dir, config: TrainingConfig, features: FeatureConfig):
+    def __init__(
+        self,
+        data_dir,
+        config: TrainingConfig,
+        features: FeatureConfig,
+        batch_features: bool = False,
+    ):
         self._seed, self._mask = config.seed, config.mask
+        self._batch_features = batch_features
+        if batch_features:
+            check_batch_features(config, features)
         if config.augment is None:
             self._frames = FrameTable(data_dir, config.frontend)
             utt2spk = read_table(f"{data_dir}/utt2spk")
@@ -79,6 +91,10 @@ class TrainingSet(Dataset):
         num_frames = np.array([self._frames.num_frames[utt] for utt in self.utts])
         self._ends = np.cumsum(-(-num_frames // longest))
         self.feat_dim = features.dim
+        if config.shuffle_arks:
+            paths = [self._frames.file(utt) for utt in self.utts]
+            self._paths, self._file = np.unique(paths, return_inverse=True)
+            self._asked_for = np.full(len(self._paths), -1)
         self._reading = torch.full((MAX_WORKERS,), -1).share_memory_()
 
     def __len__(self) -> int:
@@ -92,24 +108,66 @@ class TrainingSet(Dataset):
     def _row(self, sample: Sample) -> int:
         return int(np.searchsorted(self._ends, sample.number, side="right"))
 
-    def __getitem__(self, sample: Sample) -> tuple[np.ndarray, int]:
-        """The piece `(T, F)` from a random place, and the speaker's label."""
+    def files(self) -> np.ndarray:
+        """For each sample of an epoch, the number of the file it is read from."""
+        rows = np.searchsorted(self._ends, np.arange(len(self)), side="right")
+        return self._file[rows]
+
+    def read_ahead(self, samples: list[Sample]) -> list[Sample]:
+        """Have the system read the files of `samples` from end to end, for later.
+
+        Each file is asked for once an epoch. Returns `samples`.
+        """
+        for sample in samples:
+            number = self._file[self._row(sample)]
+            if self._asked_for[number] < sample.epoch:
+                self._asked_for[number] = sample.epoch
+                _ask_for(self._paths[number])
+        return samples
+
+    def __getitem__(self, sample: Sample):
+        """A piece from a random place, and the speaker's label.
+
+        The piece is features `(T, F)`, masked; with batch_features (wave `(N,)`,
+        its rows `(T,)` that count, what is masked of them).
+        """
         row = self._row(sample)
         utt = self.utts[row]
         worker = get_worker_info()
         if worker is not None:
             self._reading[worker.id] = row
-        rng = np.random.default_rng([self._seed, _PIECE, sample.epoch, sample.number])
-        features = self._frames.piece(utt, sample.num_frames, rng)
-        if features.shape[1] != self.feat_dim:
-            raise UserError(
-                f"{utt}: features of {features.shape[1]} values, others have "
-                f"{self.feat_dim}: make them again"
-            )
-        rng = np.random.default_rng([self._seed, _MASK, sample.epoch, sample.number])
+        shape = sample.num_frames, self.feat_dim
+        parts = augment.mask_parts(shape, self._mask, self._rng(_MASK, sample))
+        rng = self._rng(_PIECE, sample)
+        if self._batch_features:
+            piece = (*self._frames.wave(utt, sample.num_frames, rng), list(parts))
+        else:
+            features = self._frames.piece(utt, sample.num_frames, rng)
+            if features.shape[1] != self.feat_dim:
+                raise UserError(
+                    f"{utt}: features of {features.shape[1]} values, others have "
+                    f"{self.feat_dim}: make them again"
+                )
+            piece = augment.mask(features, parts)
         if worker is not None:
             self._reading[worker.id] = -1
-        return augment.mask(features, self._mask, rng), self._labels[row]
+        return piece, self._labels[row]
+
+    def _rng(self, purpose: int, sample: Sample):
+        return np.random.default_rng([self._seed, purpose, sample.epoch, sample.number])
+
+    def to_device(self, batch, device) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `collate` gave -> features `(B, T, F)` and labels `(B,)` on `device`."""
+        *pieces, labels = batch
+        if not self._batch_features:
+            return pieces[0].to(device), labels.to(device)
+        waves, rows, masked = pieces
+        features = self._frames.features(waves.to(device), rows.to(device))
+        means = features.mean(dim=1, keepdim=True).expand_as(features)
+        for number, parts in enumerate(masked):
+            for part in parts:
+                features[number][part] = means[number][part]
+        return features, labels.to(device)
 
     def being_read(self) -> list[str]:
         """The utterances that worker processes are at, or died at."""
@@ -128,14 +186,17 @@ class TrainingSet(Dataset):
 class BatchPlan:
     """Which samples each step takes: one shuffled epoch after the other.
 
-    A batch may span the end of an epoch, so no sample is left out.
+    A batch may span the end of an epoch, so no sample is left out. files: the file
+    of each sample, which `shuffle_arks` needs.
     """
 
-    def __init__(self, num_samples: int, config: TrainingConfig):
+    def __init__(self, num_samples: int, config: TrainingConfig, files=None):
         self._num_samples = num_samples
         self._batch_size = config.batch_size
         self._chunk_frames = config.chunk_frames
         self._seed = config.seed
+        self._files = files
+        self._shuffle_arks = config.shuffle_arks
         self._order: tuple[int, np.ndarray] | None = None
 
     def batch(self, step: int) -> list[Sample]:
@@ -152,7 +213,11 @@ class BatchPlan:
     def _shuffled(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:
             rng = np.random.default_rng([self._seed, _ORDER, epoch])
-            self._order = epoch, rng.permutation(self._num_samples)
+            order = rng.permutation(self._num_samples)
+            if self._files is not None:
+                turn = rng.permutation(self._files.max() + 1) // self._shuffle_arks
+                order = order[np.argsort(turn[self._files[order]], kind="stable")]
+            self._order = epoch, order
         return self._order[1]
 
     def epoch(self, step: int) -> float:
@@ -160,7 +225,36 @@ class BatchPlan:
         return step * self._batch_size / self._num_samples
 
 
-def collate(pieces) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pieces of one length -> features `(B, T, F)`, labels `(B,)`."""
-    features, labels = zip(*pieces, strict=True)
-    return torch.from_numpy(np.stack(features)), torch.tensor(labels)
+def _ask_for(path: str) -> None:
+    """Tell the system that a file will be read; it reads on its own."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return  # a pipe, or missing, which is said where it is read
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+    os.close(descriptor)
+
+
+def check_batch_features(config: TrainingConfig, features: FeatureConfig) -> None:
+    """Raise UserError for settings whose features are computed one by one alone."""
+    if config.augment is None:
+        raise UserError("--batch-features: there is no `augment:` in the settings")
+    if config.frontend.cmn == "sliding" or features.use_energy:
+        raise UserError(
+            "--batch-features: not with cmn: sliding, nor with use_energy: true"
+        )
+
+
+def collate(pieces) -> tuple:
+    """Pieces -> features `(B, T, F)`, labels `(B,)`; of waves, those `(B, N)` with
+    zeros behind, their rows `(B, T)`, what is masked, and labels.
+    """
+    items, labels = zip(*pieces, strict=True)
+    labels = torch.tensor(labels)
+    if isinstance(items[0], np.ndarray):
+        return torch.from_numpy(np.stack(items)), labels
+    waves, rows, masked = zip(*items, strict=True)
+    waves = torch.nn.utils.rnn.pad_sequence(
+        [torch.from_numpy(wave) for wave in waves], batch_first=True
+    )
+    return waves, torch.from_numpy(np.stack(rows)), masked, labels

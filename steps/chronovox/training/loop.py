@@ -98,13 +98,16 @@ def train(
     first_step = resume(parts, checkpoints, fingerprint, ranks)
     model = ranks.wrap(Classifier(network, head, config.precision))
 
-    plan = BatchPlan(len(train_set), config)
+    files = train_set.files() if config.shuffle_arks else None
+    plan = BatchPlan(len(train_set), config, files)
     shares = (ranks.share(plan.batch(n)) for n in range(first_step, config.num_steps))
+    if config.shuffle_arks:
+        shares = map(train_set.read_ahead, shares)
     batches = read_batches(train_set, shares, num_workers)
     progress = Progress(first_step, config, curves, visible=ranks.first)
     for step in range(first_step, config.num_steps):
         begin = time.monotonic()
-        features, labels = (tensor.to(device) for tensor in next(batches))
+        features, labels = train_set.to_device(next(batches), device)
         waited_s = time.monotonic() - begin
 
         lr = schedule.learning_rate(config.schedule, step, config.num_steps)
@@ -145,7 +148,7 @@ def train(
 
 
 def read_batches(train_set: TrainingSet, plan, num_workers: int):
-    """Iterate over the batches of `plan`: features `(B, T, F)`, labels `(B,)`.
+    """Iterate over the batches of `plan`, as `collate` makes them.
 
     Raises UserError for data that cannot be read, in whatever process.
     """

@@ -63,7 +63,10 @@ class TrainingConfig:
     """chunk_frames: shortest and longest piece of an utterance, in frames.
 
     One length is drawn for each batch. With `augment`, pieces come from the
-    recordings and are changed, else from feats.scp. log_every, evaluate_every
+    recordings and are changed, else from feats.scp. shuffle_arks: an epoch takes
+    that many files (of wav.scp or feats.scp) at a time, drawn at random, and their
+    samples in random order, so that packed arks are read one after the other; 0:
+    all at once. log_every, evaluate_every
     (error rate on the development trials) and checkpoint_every count steps. The
     network is the mean of the last `average` checkpoints of this rhythm. bf16: the
     network's matrix products in bfloat16; on a CPU it must have them in hardware.
@@ -78,6 +81,7 @@ class TrainingConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     batch_size: int = 64
     chunk_frames: list[int] = field(default_factory=lambda: [200, 400])
+    shuffle_arks: int = 0
     num_steps: int = 1000
     log_every: int = 50
     evaluate_every: int = 500
@@ -92,6 +96,8 @@ class TrainingConfig:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is from 1 on")
+        if self.shuffle_arks < 0:
+            raise ValueError("shuffle_arks is from 0 on")
         if not 0 <= self.seed < 2**31:
             raise ValueError("seed is from 0 to 2^31 - 1")
         if self.batch_size < 2:
