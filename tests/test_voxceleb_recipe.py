@@ -163,6 +163,10 @@ def test_files_of_no_use_are_dropped_or_changed_with_a_reason(musan, tmp_path):
     before = digests(tmp_path / "data")
     prepare("musan", "--max-fail-ratio", 0.6, *words)
     assert digests(tmp_path / "data") == before
+    prepare("musan", "--sampling-rate", 8000, *words, code=1)
+    assert not (data / "wav.scp").exists()  # it would name copies at two rates
+    prepare("musan", "--max-fail-ratio", 0.6, *words)
+    assert digests(tmp_path / "data") == before
 
 
 def test_wrong_folders_are_named_with_the_right_one(musan, tmp_path):

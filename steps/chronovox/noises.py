@@ -85,6 +85,7 @@ def write_noise_dir(data_dir, noises: list[Noise], settings: Settings) -> None:
     """
     data_dir = Path(data_dir)
     _check_keys(noises)
+    (data_dir / "wav.scp").unlink(missing_ok=True)  # its copies may be replaced
     coverage, made = Coverage(), {}
     for noise, prepare in _prepared(noises, data_dir / "audio", settings):
         with coverage.item(noise.key):
