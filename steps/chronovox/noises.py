@@ -94,6 +94,10 @@ def write_noise_dir(data_dir, noises: list[Noise], settings: Settings) -> None:
     silent = [part for item in made.values() for part in item.silent]
     files.write_lines(data_dir / "log" / "silent", silent)
     _write_tables(data_dir, made, settings.window_s > 0)
+    used = {item.path for item in made.values()}
+    for copy in (data_dir / "audio").glob("*.flac"):  # of an earlier run
+        if os.path.abspath(copy) not in used:
+            copy.unlink()
     dur_s = datadir.read_floats(data_dir / "utt2dur").values()
     log.info(
         "%s: %d entries, %.2f hours; %d silent parts left out",
