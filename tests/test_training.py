@@ -547,7 +547,7 @@ def recordings(folder, **changes):
 def test_features_need_not_be_made(tmp_path):
     data, config = recordings(tmp_path)
     train_set = TrainingSet(data, config, FBANK)
-    lengths = {utt: round(count / 160) for utt, count in RECORDINGS.items()}
+    lengths = {utt: (count + 80) // 160 for utt, count in RECORDINGS.items()}
     assert train_set._frames.num_frames == lengths
     (data / "utt2dur").unlink()
     with pytest.raises(UserError, match=r"utt2dur: no such file.*get_utt2dur.sh"):
