@@ -19,18 +19,16 @@ checkpoints/, runinfo.json, log/dropped, log/tensorboard (curves).
 
 import argparse
 import contextlib
-import fcntl
 import hashlib
-import json
 import os
 import signal
 import sys
 from pathlib import Path
 
-from chronovox import cli, config, datadir, jobs, runinfo
+from chronovox import cli, config, datadir, jobs
 from chronovox.cli import UserError, log
 from chronovox.features import FeatureConfig
-from chronovox.files import write_lines
+from chronovox.staging import staged
 
 
 def seed(text: str) -> int:
@@ -67,6 +65,11 @@ def get_parser():
         help="processes that share each batch, one a GPU (default: 1)",
     )  # fmt: skip
     parser.add_argument(
+        "--scratch", type=cli.boolean, default=False,
+        help="true: copy what is read to $TMPDIR first, a disk of this machine "
+        "(default: false)",
+    )  # fmt: skip
+    parser.add_argument(
         "--dev-trials", help="default: DATA_DEV/trials/random", metavar="FILE"
     )
     parser.add_argument(
@@ -74,20 +77,6 @@ def get_parser():
         help="share of utterances that may be too short (default: 0.05)",
     )  # fmt: skip
     return parser
-
-
-@contextlib.contextmanager
-def locked(folder: Path):
-    """Hold `folder` alone. Raises UserError if another process does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise UserError(f"{folder}: another process is training this model") from None
-    finally:
-        os.close(descriptor)
 
 
 def check_data(data_train: Path, data_dev: Path) -> FeatureConfig:
@@ -120,37 +109,6 @@ def check_data(data_train: Path, data_dev: Path) -> FeatureConfig:
     return train
 
 
-def report_dropped(train_set, path: Path, max_fail_ratio: float) -> None:
-    """Write the list of dropped utterances and log the counts. Raises UserError."""
-    dropped = train_set.dropped
-    write_lines(path, [f"{utt} {reason}" for utt, reason in dropped.items()])
-    total = len(train_set.utts) + len(dropped)
-    log.info(
-        "%d utterances in, %d out, %d dropped because too short (%s); %d speakers, "
-        "%d samples an epoch",
-        total, len(train_set.utts), len(dropped), path, len(train_set.speakers),
-        len(train_set),
-    )  # fmt: skip
-    if train_set.lost_speakers:
-        lost = train_set.lost_speakers
-        log.warning("%d speakers have none left: %s", len(lost), " ".join(lost))
-    if len(dropped) > max_fail_ratio * total:
-        raise UserError(
-            f"{len(dropped)} of {total} utterances are too short, more than "
-            f"--max-fail-ratio {max_fail_ratio} allows: lower the first number of "
-            f"chunk_frames, or raise the ratio; {path} lists them"
-        )
-
-
-def is_finished(exp: Path, fingerprint: str) -> bool:
-    """Whether final.pt is there, of the same settings and data."""
-    try:
-        info = json.loads((exp / "runinfo.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return False
-    return (exp / "final.pt").exists() and info.get("fingerprint") == fingerprint
-
-
 def stop_requests():
     """From now on SIGUSR1 and SIGTERM only note that training is to stop."""
     caught: list[int] = []
@@ -174,19 +132,22 @@ def read_settings(args, features: FeatureConfig):
     return settings, min_frames
 
 
-def describe(exp: Path, settings, features: FeatureConfig, speakers, **info) -> None:
-    """Write what travels with the model, before there is one."""
-    (exp / "final.pt").unlink(missing_ok=True)
-    config.save(settings, exp / "config.yaml")
-    config.save(features, exp / "features.yaml")
-    datadir.write_table(exp / "spk2id", {spk: n for n, spk in enumerate(speakers)})
-    runinfo.write(exp / "runinfo.json", seed=settings.seed, **info)
+def on_scratch(data: Path, exp: Path, settings, ranks):
+    """The context of a copy of `data` on $TMPDIR. Raises UserError without one."""
+    scratch = os.environ.get("TMPDIR")
+    if not scratch:
+        raise UserError("--scratch true: TMPDIR is not set: set it to a local disk")
+    scps = ["feats.scp" if settings.augment is None else "wav.scp"]
+    if settings.frontend.vad:
+        scps.append("vad.scp")
+    return staged(data, exp, scps, scratch, ranks.wait, ranks.first_here)
 
 
-def run(args, exp: Path, ranks, device) -> int:
+def run(args, exp: Path, ranks, device, stack: contextlib.ExitStack) -> int:
     from chronovox.training.checkpoint import Checkpoints, save_state
     from chronovox.training.data import MAX_WORKERS, TrainingSet
     from chronovox.training.development import Development
+    from chronovox.training.folder import describe, is_finished, report_dropped
     from chronovox.training.loop import Stopped, train
 
     if args.num_workers > MAX_WORKERS:
@@ -195,6 +156,8 @@ def run(args, exp: Path, ranks, device) -> int:
     features = check_data(data_train, data_dev)
     settings, min_frames = read_settings(args, features)
     ranks.check_batch_size(settings.batch_size)
+    if args.scratch:
+        data_train = stack.enter_context(on_scratch(data_train, exp, settings, ranks))
     train_set = TrainingSet(data_train, settings, features, args.batch_features)
     if ranks.first:
         report_dropped(train_set, exp / "log" / "dropped", args.max_fail_ratio)
@@ -234,6 +197,7 @@ def main(argv=None) -> int:
     # whatever else runs there. Spinning made training three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from chronovox.models.extraction import choose_device
+    from chronovox.training.folder import locked
     from chronovox.training.ranks import joined, launch, started_by_torchrun
 
     if args.num_procs > 1 and not started_by_torchrun():
@@ -243,7 +207,7 @@ def main(argv=None) -> int:
         ranks, device = stack.enter_context(joined(choose_device(args.device)))
         if ranks.first:
             stack.enter_context(locked(exp))
-        return run(args, exp, ranks, device)
+        return run(args, exp, ranks, device, stack)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from training_data import make_dir, write_settings
 import train_embedding
 from chronovox.cli import UserError
 from chronovox.jobs import REQUEUE_CODE
+from chronovox.training import folder
 from chronovox.training.checkpoint import load_state
 from chronovox.training.ranks import Ranks
 
@@ -182,7 +183,7 @@ def test_bad_input_is_said_without_a_traceback(world):
 
 
 def test_one_model_is_trained_by_one_run_at_a_time(world):
-    with train_embedding.locked(world / "exp"):
+    with folder.locked(world / "exp"):
         process = start(world)
         assert process.wait(timeout=60) == 1
     log = process.stderr.read()

@@ -25,7 +25,7 @@ from chronovox.config import from_dict
 from chronovox.datadir import read_table, write_table
 from chronovox.features import FeatureConfig
 from chronovox.frontend import FrameTable, FrontendConfig
-from chronovox.training import loop, schedule
+from chronovox.training import folder, loop, schedule
 from chronovox.training.checkpoint import Checkpoints, load_state, save_state
 from chronovox.training.data import BatchPlan, Sample, TrainingSet, collate
 from chronovox.training.loss import angular_margin_logits
@@ -504,7 +504,7 @@ def test_settings_are_strict(world):
 
 def test_two_trainings_of_one_model_are_refused(world):
     with (
-        train_embedding.locked(Path(world[3])),
+        folder.locked(Path(world[3])),
         pytest.raises(UserError, match="another process is training this model"),
     ):
         train_embedding.main(world)

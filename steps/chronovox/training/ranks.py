@@ -25,14 +25,21 @@ SAVE_S = 60  # to save a checkpoint after a signal
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which of `count` processes this one is: `rank` is from 0 on."""
+    """Which of `count` processes this one is: `rank` is from 0 on, `here` likewise
+    among those of this machine.
+    """
 
     rank: int = 0
     count: int = 1
+    here: int = 0
 
     @property
     def first(self) -> bool:
         return self.rank == 0
+
+    @property
+    def first_here(self) -> bool:
+        return self.here == 0
 
     def check_batch_size(self, batch_size: int) -> None:
         """Raise UserError if a process would get fewer than BatchNorm needs."""
@@ -103,7 +110,7 @@ def joined(device: torch.device):
         backend = "cpu:gloo,cuda:nccl"
     distributed.init_process_group(backend, timeout=WAIT)
     try:
-        yield Ranks(rank, count), device
+        yield Ranks(rank, count, local_rank), device
     except RuntimeError as error:
         if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
             raise
