@@ -237,7 +237,8 @@ def main(argv=None) -> int:
     if "max_jobs_run" in values:
         array += f"%{values['max_jobs_run']}"
     stop_on_signals()
-    threads = int(values.get("num_threads", 1))
+    threads = parser.parse_args(["--num-threads", values.get("num_threads", "1")])
+    threads = threads.num_threads
     failed = run_array(command, array, task, threads)
     if failed:
         jobs.report("slurm.py", task, failed)

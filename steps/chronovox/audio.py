@@ -24,6 +24,7 @@ MAX_OVERSHOOT_S = 0.5
 _STREAMED = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _FULL_SCALE = 32767 / 32768
 _MAX_SAMPLES = 2**32  # more than any recording has: 74 hours at 16 kHz
+_SAMPLES_PER_BYTE = 8192  # more than FLAC makes of silence: 65535 in 13 bytes
 
 
 class WavTable:
@@ -146,7 +147,7 @@ def _read_location(location: kaldi_io.Location, span_s: list[float], mono=True):
 
 def _open(path: str):
     try:
-        return open(path, "rb")
+        return kaldi_io.open_file(path)
     except FileNotFoundError:
         raise UserError("no such file: correct the path in wav.scp") from None
     except IsADirectoryError:
@@ -218,7 +219,8 @@ def _decode_by_ffmpeg(stream, span_s: list[float], mono: bool):
     import av
 
     try:
-        with av.open(stream) as container:
+        # By its content alone, a playlist would be one: it opens other files.
+        with av.open(stream, format="mp4") as container:
             audio = container.streams.audio[0]
             rate = audio.rate
             if mono and audio.channels != 1:
@@ -233,7 +235,9 @@ def _decode_by_ffmpeg(stream, span_s: list[float], mono: bool):
                 for block in resampler.resample(frame)
             ]
             duration = audio.duration and audio.duration * audio.time_base
-    except (av.error.FFmpegError, IndexError) as error:
+    except (
+        av.error.FFmpegError, IndexError, AttributeError, UnicodeDecodeError,
+    ) as error:  # fmt: skip
         raise UserError(
             f"damaged, or no audio in {FORMATS} ({error}): copy it again or convert it"
         ) from None
@@ -273,8 +277,11 @@ def _decode(stream, size: int, span_s: list[float], mono: bool = True):
                 )
             if audio.frames == 0:
                 raise UserError("empty: 0 samples: copy it again or remove it")
-            if audio.frames > _MAX_SAMPLES:
-                raise UserError("its header does not tell its length: convert it")
+            if audio.frames > min(_MAX_SAMPLES, size * _SAMPLES_PER_BYTE):
+                raise UserError(
+                    f"its header promises {audio.frames} samples in {size} bytes: "
+                    "copy it again or convert it"
+                )
             first, last = _span(audio.frames, audio.samplerate, span_s)
             audio.seek(first)
             samples = audio.read(last - first, "float32", always_2d=not mono)

@@ -13,6 +13,7 @@ import numpy as np
 from chronovox.audio import WavTable
 from chronovox.cli import UserError
 
+MAX_MASK = 10**5
 MAX_DENOMINATOR = 1000  # of a speed factor, or a ratio of sampling rates
 
 
@@ -120,8 +121,8 @@ class MaskConfig:
 
     def __post_init__(self):
         values = (self.time_masks, self.max_frames, self.freq_masks, self.max_bins)
-        if min(values) < 0:
-            raise ValueError("all numbers of mask are from 0 on")
+        if not 0 <= min(values) <= max(values) <= MAX_MASK:
+            raise ValueError(f"all numbers of mask are from 0 to {MAX_MASK}")
 
 
 def mask(features: np.ndarray, config: MaskConfig, rng) -> np.ndarray:

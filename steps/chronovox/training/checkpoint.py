@@ -40,17 +40,22 @@ def load_state(path) -> dict:
     """Read what `save_state` wrote, onto the CPU. Raises UserError if damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+            if unpacked > Path(path).stat().st_size:  # torch packs nothing
+                raise ValueError(f"it would unpack to {unpacked} bytes")
             bad = archive.testzip()
-        if bad is None:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        reason = f"checksum of {bad}"
+        if bad is not None:
+            raise ValueError(f"checksum of {bad}")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise ValueError(f"a {type(state).__name__}, no state")
+        return state
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (
-        zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, ValueError,
-        KeyError, NotImplementedError,
-    ) as error:  # fmt: skip
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+    except pickle.UnpicklingError:  # torch's own text proposes to run what is in it
+        reason = "it holds more than tensors, numbers and text"
+    except Exception as error:  # of any kind, where bytes are damaged
+        reason = repr(str(error).strip().split("\n")[0])[1:-1] or type(error).__name__
     raise UserError(f"{path}: damaged ({reason}): remove it and run again")
 
 
