@@ -49,9 +49,9 @@ class FeatureConfig:
             )
         if not 1 <= self.shift <= self.length:
             raise ValueError("frame_shift_ms must be above 0, up to frame_length_ms")
-        if self.length > MAX_LENGTH:
+        if not 2 <= self.length <= MAX_LENGTH:
             raise ValueError(
-                f"a frame has {self.length} samples, not up to {MAX_LENGTH}"
+                f"a frame has {self.length} samples, not from 2 to {MAX_LENGTH}"
             )
         if not 4 <= self.num_mel_bins <= MAX_BINS:
             raise ValueError(f"num_mel_bins must be from 4 to {MAX_BINS}")

@@ -162,7 +162,8 @@ def _decode(stream, header: _Header, where: str) -> np.ndarray:
         raise UserError(f"{where}: damaged record: write it again") from None
     if array.shape != header.shape:
         raise UserError(f"{where}: shape {array.shape}, header says {header.shape}")
-    return array.astype(np.int32 if header.token == b"\4" else np.float32)
+    with np.errstate(over="ignore"):
+        return array.astype(np.int32 if header.token == b"\4" else np.float32)
 
 
 def open_file(path):
