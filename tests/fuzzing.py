@@ -71,7 +71,7 @@ class Watch:
         elif event == "open" and isinstance(args[0], str | bytes) and args[2]:
             flags = os.O_WRONLY | os.O_RDWR | os.O_CREAT
             path = os.path.abspath(os.fsdecode(args[0]))
-            inside = path.startswith((self.folder, "/dev/null"))
+            inside = path.startswith((self.folder, "/dev/null", "/dev/tty"))
             if args[2] & flags and not inside and "/.hypothesis/" not in path:
                 self.seen.append(f"wrote {path}")
 
@@ -104,6 +104,11 @@ def guarded():
             os.chdir(cwd)
             logging.disable(disabled)
             signal.signal(signal.SIGALRM, before)
+
+
+def seen() -> list[str]:
+    """What the guard has seen."""
+    return _watch.seen
 
 
 def one(parser, content: bytes, folder: Path, outcome: Outcome, number=None) -> None:

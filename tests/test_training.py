@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -518,3 +519,65 @@ def test_a_network_type_that_is_no_name_is_named(world):
     write_settings(Path(world[0]), model={"type": ["a"]})
     with pytest.raises(UserError, match="is not one of xvector"):
         train_embedding.main(world)
+
+
+# --- what the fuzz found
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_its_file_is_refused(tmp_path):
+    save_state({"step": 1}, tmp_path / "whole.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pt") as whole,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for part in whole.infolist():
+            bomb.writestr(part.filename, whole.read(part))
+        bomb.writestr("archive/data/0", bytes(2**26))
+    with pytest.raises(UserError, match="it would unpack to 671"):
+        load_state(tmp_path / "bomb.pt")
+
+
+def test_what_is_no_state_is_no_checkpoint(tmp_path):
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(UserError, match="damaged .a list, no state"):
+        load_state(tmp_path / "list.pt")
+
+
+def test_the_error_about_code_proposes_no_other_way_to_load_it(tmp_path):
+    torch.save({"step": Trap(tmp_path / "ran")}, tmp_path / "step_1.pt")
+    with pytest.raises(UserError) as error:
+        load_state(tmp_path / "step_1.pt")
+    assert "it holds more than tensors, numbers and text" in str(error.value)
+    assert "weights_only" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step": None}, {"network": 3}, {"network": {1: 2}}, {"optimizer": {"state": []}}],
+)
+def test_a_checkpoint_of_odd_types_does_not_fit(tmp_path, change):
+    network, head = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    optimizer = loop.make_optimizer(settings().optimizer, network, head)
+    parts = {"network": network, "head": head, "optimizer": optimizer}
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(3, {**loop.state_of(parts, 3, "f"), **change})
+    with pytest.raises(UserError, match="step_3.pt: does not fit this network"):
+        loop.resume(parts, checkpoints, "f")
+
+
+@pytest.mark.parametrize("text", ["3", "[]", "{}", "[" * 20000, "nul"])
+def test_a_damaged_runinfo_is_no_finished_training(tmp_path, text):
+    (tmp_path / "runinfo.json").write_text(text)
+    (tmp_path / "final.pt").touch()
+    assert not train_embedding.is_finished(tmp_path, "f")
+
+
+def test_a_length_of_many_digits_is_named(world):
+    replace_line(Path(world[1]) / "utt2num_frames", "t2-1", "t2-1 " + "9" * 5000)
+    with pytest.raises(UserError, match="utt2num_frames: t2-1: '999.* is not a number"):
+        train_embedding.main(world)
+
+
+def test_a_batch_that_no_memory_holds_is_refused():
+    with pytest.raises(UserError, match="batch_size is from 2"):
+        settings(batch_size=2**40)

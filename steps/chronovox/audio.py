@@ -277,7 +277,9 @@ def _decode(stream, size: int, span_s: list[float], mono: bool = True):
                 )
             if audio.frames == 0:
                 raise UserError("empty: 0 samples: copy it again or remove it")
-            if audio.frames > min(_MAX_SAMPLES, size * _SAMPLES_PER_BYTE):
+            if audio.frames > _MAX_SAMPLES:
+                raise UserError("its header does not tell its length: convert it")
+            if audio.frames > size * _SAMPLES_PER_BYTE:
                 raise UserError(
                     f"its header promises {audio.frames} samples in {size} bytes: "
                     "copy it again or convert it"
