@@ -71,7 +71,7 @@ class Watch:
         elif event == "open" and isinstance(args[0], str | bytes) and args[2]:
             flags = os.O_WRONLY | os.O_RDWR | os.O_CREAT
             path = os.path.abspath(os.fsdecode(args[0]))
-            inside = path.startswith((self.folder, "/dev/null", "/dev/tty"))
+            inside = path.startswith((f"{self.folder}/", "/dev/null", "/dev/tty"))
             if args[2] & flags and not inside and "/.hypothesis/" not in path:
                 self.seen.append(f"wrote {path}")
 

@@ -537,6 +537,25 @@ def test_a_checkpoint_that_unpacks_to_more_than_its_file_is_refused(tmp_path):
         load_state(tmp_path / "bomb.pt")
 
 
+def test_a_long_name_in_a_checkpoint_hangs_nothing(tmp_path):
+    """torch looked through its own error message for minutes."""
+    torch.save({"step": Named("x" * 70000)}, tmp_path / "step_1.pt")
+    begin = time.monotonic()
+    with pytest.raises(UserError, match="a text of 70"):
+        load_state(tmp_path / "step_1.pt")
+    assert time.monotonic() - begin < 5
+
+
+class Named:
+    """A pickle that asks for storage of a kind with a long name."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __reduce__(self):
+        return (getattr, (os, self.name))
+
+
 def test_what_is_no_state_is_no_checkpoint(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(UserError, match="damaged .a list, no state"):

@@ -1,6 +1,7 @@
 """Checkpoints: written whole or not at all, read as data and never as code."""
 
 import pickle
+import pickletools
 import re
 import sys
 import zipfile
@@ -12,6 +13,7 @@ from chronovox.cli import UserError, log
 from chronovox.files import atomic_write
 
 NUM_KEPT = 2
+MAX_TEXT = 1000  # of a name or a hash in a state
 
 
 def save_state(state: dict, path) -> None:
@@ -36,6 +38,13 @@ def _plain(value):
     return value
 
 
+def _check_texts(content: bytes) -> None:
+    """Raise ValueError for a pickle with a text so long that torch's errors hang."""
+    for _, value, _ in pickletools.genops(content):
+        if isinstance(value, str | bytes) and len(value) > MAX_TEXT:
+            raise ValueError(f"a text of {len(value)} characters")
+
+
 def load_state(path) -> dict:
     """Read what `save_state` wrote, onto the CPU. Raises UserError if damaged."""
     try:
@@ -43,9 +52,11 @@ def load_state(path) -> dict:
             unpacked = sum(part.file_size for part in archive.infolist())
             if unpacked > Path(path).stat().st_size:  # torch packs nothing
                 raise ValueError(f"it would unpack to {unpacked} bytes")
-            bad = archive.testzip()
-        if bad is not None:
-            raise ValueError(f"checksum of {bad}")
+            if bad := archive.testzip():
+                raise ValueError(f"checksum of {bad}")
+            for name in archive.namelist():
+                if name.endswith("data.pkl"):
+                    _check_texts(archive.read(name))
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise ValueError(f"a {type(state).__name__}, no state")
