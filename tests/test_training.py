@@ -537,23 +537,11 @@ def test_a_checkpoint_that_unpacks_to_more_than_its_file_is_refused(tmp_path):
         load_state(tmp_path / "bomb.pt")
 
 
-def test_a_long_name_in_a_checkpoint_hangs_nothing(tmp_path):
-    """torch looked through its own error message for minutes."""
-    torch.save({"step": Named("x" * 70000)}, tmp_path / "step_1.pt")
-    begin = time.monotonic()
-    with pytest.raises(UserError, match="a text of 70"):
+def test_a_long_text_in_a_checkpoint_is_refused(tmp_path):
+    """torch looks through its own errors, which quote it, for minutes."""
+    save_state({"x" * 70000: 1}, tmp_path / "step_1.pt")
+    with pytest.raises(UserError, match="damaged .a text of 70000 characters"):
         load_state(tmp_path / "step_1.pt")
-    assert time.monotonic() - begin < 5
-
-
-class Named:
-    """A pickle that asks for storage of a kind with a long name."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __reduce__(self):
-        return (getattr, (os, self.name))
 
 
 def test_what_is_no_state_is_no_checkpoint(tmp_path):
