@@ -7,15 +7,11 @@ import io
 import os
 import pickle
 import struct
-import tempfile
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import soundfile
 from kaldiio import matio
-
-from chronovox.kaldi_io import ArkWriter
 
 MARKER = "FUZZ_RAN"
 
@@ -76,18 +72,10 @@ def scps() -> tuple[bytes, ...]:
     )
 
 
-def _ark(arrays: dict, ndim: int, compress=False) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        with ArkWriter(Path(folder) / "x.ark", None, ndim, compress) as writer:
-            for key, array in arrays.items():
-                writer.write(key, array)
-        return (Path(folder) / "x.ark").read_bytes()
-
-
-def _record(array: np.ndarray, method=None) -> bytes:
+def _record(array: np.ndarray, method=None, key: bytes = b"a") -> bytes:
     stream = io.BytesIO()
     matio.write_array(stream, array, "<", method)
-    return b"a " + stream.getvalue()
+    return key + b" " + stream.getvalue()
 
 
 RNG = np.random.default_rng(1)
@@ -112,7 +100,7 @@ def numpy_files() -> tuple[bytes, ...]:
 @functools.cache
 def vector_arks() -> tuple[bytes, ...]:
     return (
-        _ark({"a": MATRIX[0], "b": MATRIX[1]}, 1),
+        _record(MATRIX[0]) + _record(MATRIX[1], key=b"b"),
         _record(MATRIX[0].astype(np.float64)),
         _record(np.arange(5, dtype=np.int32)),
         b"a PKL" + PICKLES[1],
@@ -123,7 +111,8 @@ def vector_arks() -> tuple[bytes, ...]:
 @functools.cache
 def matrix_arks() -> tuple[bytes, ...]:
     double = _record(MATRIX.astype(np.float64))
-    return _ark({"a": MATRIX, "b": MATRIX[:2]}, 2), double, b"a PKL" + PICKLES[1]
+    two = _record(MATRIX) + _record(MATRIX[:2], key=b"b")
+    return two, double, b"a PKL" + PICKLES[1]
 
 
 @functools.cache
