@@ -464,3 +464,10 @@ def test_a_default_number_of_threads_that_is_none_is_a_usage_error(tmp_path, cap
         load_script("utils/slurm.py").main(words)
     assert error.value.code == 2
     assert "expected a number from 1 on, got 'x'" in capsys.readouterr().err
+
+
+def test_a_line_of_a_megabyte_in_a_cluster_s_file_is_refused_at_once(tmp_path):
+    begin = time.monotonic()
+    with pytest.raises(UserError, match="c.conf:2: .*too long"):
+        cluster_conf(tmp_path, "command sbatch", "option a=" + "x" * 2**20)
+    assert time.monotonic() - begin < 5

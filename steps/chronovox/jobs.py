@@ -30,8 +30,7 @@ from chronovox import cli
 _FOR_SHELL = ("|", ">", ">>", "<", "2>&1", "&&", ";")
 TAIL_LINES = 20
 REQUEUE_CODE = 85
-# A job that asks to be run again sooner than this has done nothing, and would
-# ask for ever.
+# A job that asks to be run again sooner has done nothing, and would ask for ever.
 MIN_ATTEMPT_S = 1.0
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 
@@ -117,12 +116,13 @@ class ClusterConf:
             raise cli.UserError(f"{path}: {what}: see --config") from None
         for number, line in enumerate(lines, 1):
             try:
-                words = shlex.split(line, comments=True)
-                if words:
+                if len(line) > 5000:  # shlex takes the square of the length
+                    raise ValueError("too long")
+                if words := shlex.split(line, comments=True):
                     self._read(number, *words)
             except ValueError as error:
                 raise cli.UserError(
-                    f"{path}:{number}: '{line}': expected 'command PROGRAM', "
+                    f"{path}:{number}: '{line[:200]}': expected 'command PROGRAM', "
                     f"'option NAME=VALUE WORDS' or 'default NAME=VALUE' ({error})"
                 ) from None
         if not self.command:
