@@ -56,7 +56,13 @@ def get_parser():
 
 def describe_list(data: Path, trials, speakers) -> dict:
     """The columns that all score files of a list share."""
-    corpus = data / "corpus.json"
+    path = data / "corpus.json"
+    try:
+        corpus = json.loads(path.read_bytes()) if path.exists() else {}
+    except (ValueError, RecursionError):
+        corpus = None
+    if not isinstance(corpus, dict):
+        raise UserError(f"{path}: damaged: make the corpus again, or remove it")
     return {
         "data": name_below("data", data),
         "trials": Path(trials.path).name,
@@ -65,7 +71,7 @@ def describe_list(data: Path, trials, speakers) -> dict:
         "n_spk": len(np.unique(speakers.enrol)),
         "commit": runinfo.commit(),
         "command": runinfo.command(),
-        "corpus": json.loads(corpus.read_text("utf-8")) if corpus.exists() else None,
+        "corpus": corpus or None,
     }
 
 

@@ -59,7 +59,7 @@ def load_network(exp: Path, model: dict, feat_dim: int, device: str):
     network = models.build(model, feat_dim)
     try:
         network.load_state_dict(load_state(exp / "final.pt"))
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise UserError(
             f"{exp}/final.pt is not of the network that {exp}/config.yaml describes: "
             f"{' '.join(str(error).split())}"

@@ -30,7 +30,7 @@ import numpy as np
 
 from chronovox import cli, kaldi_io
 from chronovox.cli import UserError, log
-from chronovox.datadir import read_table
+from chronovox.datadir import read_lines, read_table
 from chronovox.files import sha256
 from chronovox.scoring import cosine_scores, name_below, write_scores
 from chronovox.trials import read_trials
@@ -62,8 +62,8 @@ def describe_model(model: Path) -> dict:
     seed, fingerprint = None, "-"
     config = model / "config.yaml"
     if config.exists():
-        text = config.read_text(encoding="utf-8")
-        line = re.search(r"^seed: *(\d+) *$\n?", text, re.MULTILINE)
+        text = "\n".join([*read_lines(config), ""])
+        line = re.search(r"^seed: *([0-9]{1,10}) *$\n?", text, re.MULTILINE)
         if line:
             seed = int(line[1])
             text = text.replace(line[0], "", 1)

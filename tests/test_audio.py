@@ -1,6 +1,7 @@
 """Recordings: every way of naming them, and every way in which they can be bad."""
 
 import io
+import os
 import struct
 
 import av
@@ -147,7 +148,7 @@ def test_file_that_cannot_be_opened(tmp_path):
     assert_refused(tmp_path, path / "y.wav", "Not a directory", "wav.scp")
     assert_refused(tmp_path, tmp_path / ("x" * 300), "File name too long", "wav.scp")
     assert_refused(tmp_path, f"{tmp_path}/x\0.wav", "correct wav.scp")
-    assert_refused(tmp_path, f"{path}:99999999999999999999", "no RIFF or FLAC record")
+    assert_refused(tmp_path, f"{path}:99999999999999999999", "lies beyond any file")
     loop = tmp_path / "loop.wav"
     loop.symlink_to(loop)
     assert_refused(tmp_path, loop, "cannot be read", "wav.scp")
@@ -342,3 +343,34 @@ def test_flac_records_keep_sixteen_bits_and_never_clip(tmp_path):
     loud = table.read("c-1")[0]
     assert np.abs(loud).max() == 32767 / 32768
     assert np.corrcoef(loud, wave)[0, 1] > 0.99999
+
+
+def test_header_that_promises_gigabytes(tmp_path):
+    data = bytearray(save(tmp_path / "x.flac", noise(3000)).read_bytes())
+    data[22:26] = b"\xff\xff\xff\xf0"  # the lower bits of the number of samples
+    (tmp_path / "x.flac").write_bytes(data)
+    message = "its header promises 4294967280 samples in"
+    assert_refused(tmp_path, tmp_path / "x.flac", message)
+
+
+def test_silence_that_flac_packs_most_is_read(tmp_path):
+    samples = np.zeros(2_000_000, np.float32)
+    samples[0] = 0.5
+    save(tmp_path / "x.flac", samples)
+    assert len(read_one(tmp_path, tmp_path / "x.flac")[0]) == len(samples)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ffconcat version 1.0\nfile other.wav\n", "#EXTM3U\n#EXTINF:1,\nother.wav\n"],
+)
+def test_a_playlist_opens_no_other_file(tmp_path, text, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "other.wav", noise(3000))
+    (tmp_path / "x.m4a").write_text(text)
+    assert_refused(tmp_path, tmp_path / "x.m4a", "damaged, or no audio")
+
+
+def test_a_pipe_named_by_wav_scp_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.wav")
+    assert_refused(tmp_path, tmp_path / "x.wav", "cannot be read")

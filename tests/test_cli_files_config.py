@@ -301,7 +301,7 @@ def test_whole_numbers_do_for_floats_and_null_for_what_may_be_none(tmp_path):
         ("- a\n", "x.yaml: expected `key: value` lines"),
         ("3: x\n", "x.yaml: not valid YAML: key 3 is not a name"),
         ("a: 1\nname: [x\n", "expected ',' or ']', but got '<stream end>' line 3"),
-        ("name: !!python/object/apply:os.getcwd []\n", "not valid YAML: could not"),
+        ("name: !!python/object/apply:os.getcwd []\n", "not valid YAML: a tag (!)"),
         (b"name: \xff\n", "x.yaml: not valid YAML"),
         ("[" * 5000, "x.yaml: not valid YAML"),
     ],
@@ -324,3 +324,40 @@ def test_any_text_gives_settings_or_a_user_error(text):
         stream.flush()
         with contextlib.suppress(UserError):
             assert isinstance(config.load(stream.name, Settings), Settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("size: 0x" + "f" * 5000, "a number beyond 64 bits"),
+        ("scale: " + "9" * 400, "a number beyond 64 bits"),
+        ("size: " + "1:" * 400 + "1.5", "not valid YAML"),
+        ("size: !!int ''", "a tag (!)"),
+        ("kind: !!bool x", "a tag (!)"),
+        ("a: &a [x, x]\nname: [*a, *a]", "an alias (*)"),
+        ('name: "a\\0b"', "is no text"),
+        ('name: "\\ud800"', "is no text"),
+        ('"a\\nb": 1', "unknown key 'a\\nb'"),
+    ],
+)
+def test_yaml_that_python_cannot_hold_or_print_is_refused(tmp_path, text, message):
+    with pytest.raises(UserError) as error:
+        load(tmp_path, text)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_aliases_of_aliases_do_not_fill_the_memory(tmp_path):
+    lines = ["a0: &a0 [x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20)]
+    with pytest.raises(UserError, match="an alias"):
+        load(tmp_path, "\n".join(lines))
+
+
+def test_an_error_does_not_command_the_terminal(capsys):
+    def main():
+        raise UserError("x: '\x1b[2J\x07é' is bad\n  more")
+
+    with pytest.raises(SystemExit):
+        cli.run(main)
+    error = capsys.readouterr().err
+    assert "error: x: '\\x1b[2J\\x07é' is bad\n  more\n" in error

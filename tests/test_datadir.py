@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import tempfile
+import time
 
 import pytest
 from conftest import load_script
@@ -446,3 +447,27 @@ def test_what_cannot_be_guessed_is_refused(tmp_path, changed, message):
         fix.main([str(path)])
     assert message in str(error.value)
     assert read_dir(path) == {**FULL, **changed}
+
+
+def test_a_long_number_is_refused_at_once():
+    """The pattern once took time by the square of its length: minutes."""
+    begin = time.perf_counter()
+    for text in ("1" * 70000 + "x", "1" * 70000 + "." + "1" * 70000 + "x"):
+        with pytest.raises(UserError, match="is not a number"):
+            datadir.parse_float(text, "x")
+    assert time.perf_counter() - begin < 2
+
+
+@pytest.mark.parametrize("blank", ["\u2003", "\x0b", "\x85", "\x1c", "\t"])
+def test_a_key_with_an_odd_blank_is_refused(tmp_path, blank):
+    """Split at it elsewhere, it would be another key."""
+    (tmp_path / "utt2spk").write_text(f"a{blank}b c\n", newline="\n")
+    with pytest.raises(UserError, match=r"utt2spk:1: expected '<key> <value>'"):
+        datadir.read_table(tmp_path / "utt2spk")
+
+
+def test_lines_of_frame_shift_make_one_problem(tmp_path):
+    write_dir(tmp_path, {**full_tables(), "frame_shift": "1\n2\n"})
+    assert [p for p in datadir_check.find_problems(tmp_path) if "frame_shift" in p] == [
+        f"{tmp_path}/frame_shift: '1 2' is not a number"
+    ]

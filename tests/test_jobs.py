@@ -438,3 +438,36 @@ def test_under_nohup_a_hangup_ends_nothing(tmp_path):
     process.terminate()
     process.communicate(timeout=20)
     assert_all_end(pids)
+
+
+@pytest.mark.parametrize("last", ["9" * 20, "9" * 5000, "99999999"])
+def test_more_jobs_than_any_queue_takes_are_a_usage_error(capsys, last):
+    with pytest.raises(SystemExit) as error:
+        parse(f"JOB=1:{last}", "JOB.log", "true")
+    assert error.value.code == 2
+    assert "expected first:last" in capsys.readouterr().err
+
+
+def test_a_cluster_s_file_that_is_no_text_or_redefines_help_is_named(tmp_path):
+    with pytest.raises(UserError, match="'help=1' is not NAME=VALUE"):
+        cluster_conf(tmp_path, "command sbatch", "option help=1")
+    (tmp_path / "x.conf").write_bytes(b"command \xff\n")
+    with pytest.raises(UserError, match="x.conf: not UTF-8 text"):
+        jobs.ClusterConf(tmp_path / "x.conf")
+
+
+def test_a_default_number_of_threads_that_is_none_is_a_usage_error(tmp_path, capsys):
+    lines = "command sbatch\noption num_threads=* -c $0\ndefault num_threads=x\n"
+    (tmp_path / "x.conf").write_text(lines)
+    words = ["--config", str(tmp_path / "x.conf"), "x.log", "true"]
+    with pytest.raises(SystemExit) as error:
+        load_script("utils/slurm.py").main(words)
+    assert error.value.code == 2
+    assert "expected a number from 1 on, got 'x'" in capsys.readouterr().err
+
+
+def test_a_line_of_a_megabyte_in_a_cluster_s_file_is_refused_at_once(tmp_path):
+    begin = time.monotonic()
+    with pytest.raises(UserError, match="c.conf:2: .*too long"):
+        cluster_conf(tmp_path, "command sbatch", "option a=" + "x" * 2**20)
+    assert time.monotonic() - begin < 5

@@ -1,5 +1,6 @@
 """Arks against kaldi_native_io (Kaldi's own code, compiled), and every trap."""
 
+import os
 import pickle
 import struct
 import tempfile
@@ -368,3 +369,42 @@ def test_any_location_is_parsed_or_refused(text):
         return
     assert location.offset is None or location.offset >= 0
     assert not text.strip().endswith("|")
+
+
+# What the fuzz found
+
+
+@pytest.mark.parametrize(
+    "place", [":" + "9" * 20, ":" + "9" * 5000, "[0:" + "9" * 5000]
+)
+def test_a_place_beyond_any_file_is_refused(tmp_path, place):
+    ark = write(tmp_path, {"a": MATRIX})
+    text = f"{ark}{place}]" if "[" in place else f"{ark}{place}"
+    with pytest.raises(UserError, match=r"x.ark.*9\.\.\. lies beyond any file"):
+        kaldi_io.read_matrix(text)
+
+
+def test_a_name_with_nul_and_a_directory_are_named():
+    with pytest.raises(UserError, match=r"'a\\x00b': no file can have this name"):
+        kaldi_io.read_vector("a\0b:2")
+    with pytest.raises(UserError, match="/tmp: Is a directory"):
+        kaldi_io.read_vector("/tmp:2")
+
+
+def test_a_pipe_named_by_an_scp_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.ark")
+    for read in (kaldi_io.read_vector, kaldi_io.read_matrix, kaldi_io.read_shape):
+        with pytest.raises(UserError, match="x.ark: a pipe or a terminal, expected"):
+            read(f"{tmp_path}/x.ark:2")
+
+
+def test_rows_without_columns_are_a_damaged_header(tmp_path):
+    """Else 2^31 - 1 empty rows are printed."""
+    count = struct.pack("<i", 2**31 - 1)
+    for head in (
+        b"FM \4" + count + b"\4" + bytes(4),
+        b"CM2 " + bytes(8) + count + bytes(4),
+    ):
+        (tmp_path / "x.ark").write_bytes(b"a \0B" + head)
+        with pytest.raises(UserError, match="damaged header"):
+            kaldi_io.read_matrix(f"{tmp_path}/x.ark:2")

@@ -118,13 +118,13 @@ def start(world, *options, exp="exp") -> subprocess.Popen:
 def processes_with(word: str) -> list[int]:
     """Processes, but for this one, with `word` in their command."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_bytes().decode()
+            command = (process / "cmdline").read_bytes().decode()
         except OSError:
             continue  # it ended just now
-        if word in command and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
+        if word in command and int(process.name) != os.getpid():
+            found.append(int(process.name))
     return sorted(found)
 
 

@@ -352,3 +352,36 @@ def test_results_json_is_strict_json(data):
     compute(data, make_scores(data, "net_s1", 1))
     text = (data.parents[1] / "exp" / "results" / "results.json").read_text()
     assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["rows"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"[" * 20000])
+def test_a_damaged_corpus_description_is_named(data, content):
+    (data / "corpus.json").write_bytes(content)
+    with pytest.raises(UserError, match="corpus.json: damaged"):
+        compute(data, make_scores(data, "net_s1", 1))
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": 3}, {"marks": [1]}, {"config": None}, {"model": "\ud800"}]
+)
+def test_a_description_with_odd_types_is_damaged(data, change):
+    path = make_scores(data, "net_s1", 1)
+    described = path.with_name(f"{path.name}.json")
+    info = {**json.loads(described.read_text()), **change}
+    described.write_text(json.dumps(info))
+    with pytest.raises(UserError, match="damaged: score again"):
+        compute(data, path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"eer": float("inf")}, {"eer": 10**400}, {"data": ["a"]}, {"marks": "x"},
+     {"corpus": 3}, {"model": "\ud800"}],
+)  # fmt: skip
+def test_a_table_with_odd_values_is_damaged(data, change):
+    compute(data, make_scores(data, "net_s1", 1))
+    path = data.parents[1] / "exp/results"
+    rows = [{**row, **change} for row in results.read(path)]
+    (path / "results.json").write_text(json.dumps({"rows": rows}))
+    with pytest.raises(UserError, match="results.json: damaged"):
+        print_results.main([str(path)])

@@ -289,3 +289,9 @@ def test_scores_come_in_the_order_of_the_trials(tmp_path):
     (tmp_path / "s").write_text("a c 2\na b 1.5e-3\n")
     trials = Trials(["a", "a"], ["b", "c"], np.array([True, False]), "list")
     assert read_scores(tmp_path / "s", trials).tolist() == [0.0015, 2.0]
+
+
+def test_settings_of_a_model_that_are_no_text_are_named(world):
+    (world["model"] / "config.yaml").write_bytes(b"seed: 1\n\xff\n")
+    with pytest.raises(UserError, match="config.yaml: not UTF-8 text"):
+        score(world)

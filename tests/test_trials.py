@@ -308,7 +308,7 @@ def test_the_seed_changes_the_list(tmp_path):
          "utt2session: 1 keys have no entry, the first is 'spk11-3-2'"),
         ([], "negatives: {min_group: 5}",
          "negatives: unknown key 'min_group' (did you mean 'min_group_size'?)"),
-        ([], "positives: {per_enrolment: 0}", "per_enrolment must be 1 or more"),
+        ([], "positives: {per_enrolment: 0}", "per_enrolment must be from 1 to"),
         ([], "positives: {session: other}", "'other' is not one of same, different"),
     ],
 )  # fmt: skip

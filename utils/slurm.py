@@ -224,6 +224,7 @@ def main(argv=None) -> int:
     args, task = jobs.parse(parser, argv, conf)
     values = conf.values(args)
     command = conf.words(parser, values)
+    threads = parser.parse_args(["--num-threads", values.get("num_threads", "1")])
     programs = (command[0], "squeue", "scancel", "scontrol")
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
@@ -237,8 +238,7 @@ def main(argv=None) -> int:
     if "max_jobs_run" in values:
         array += f"%{values['max_jobs_run']}"
     stop_on_signals()
-    threads = int(values.get("num_threads", 1))
-    failed = run_array(command, array, task, threads)
+    failed = run_array(command, array, task, threads.num_threads)
     if failed:
         jobs.report("slurm.py", task, failed)
     return 1 if failed else 0

@@ -189,7 +189,7 @@ def _located(location: kaldi_io.Location):
 
 def _open(path: str):
     try:
-        return open(path, "rb")
+        return kaldi_io.open_file(path)
     except FileNotFoundError:
         raise UserError("no such file: correct the path in wav.scp") from None
     except IsADirectoryError:

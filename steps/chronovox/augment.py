@@ -15,6 +15,7 @@ from chronovox.audio import WavTable
 from chronovox.cli import UserError
 from chronovox.datadir import read_table
 
+MAX_MASK = 10**5
 MAX_DENOMINATOR = 1000  # of a speed factor, or a ratio of sampling rates
 
 
@@ -132,8 +133,8 @@ class MaskConfig:
 
     def __post_init__(self):
         values = (self.time_masks, self.max_frames, self.freq_masks, self.max_bins)
-        if min(values) < 0:
-            raise ValueError("all numbers of mask are from 0 on")
+        if not 0 <= min(values) <= max(values) <= MAX_MASK:
+            raise ValueError(f"all numbers of mask are from 0 to {MAX_MASK}")
 
 
 def mask_parts(shape: tuple[int, int], config: MaskConfig, rng):

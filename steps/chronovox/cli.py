@@ -78,6 +78,11 @@ def die_with_parent() -> None:
         pass
 
 
+def _shown(text: str) -> str:
+    """Text for a terminal, which must obey nothing that a bad file holds."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def run(main) -> None:
     """Run a script's `main(argv=None) -> int` and exit with its code."""
     script = os.path.basename(sys.argv[0])
@@ -88,7 +93,7 @@ def run(main) -> None:
         code = main()
         sys.stdout.flush()
     except UserError as error:
-        print(f"{script}: error: {error}", file=sys.stderr)
+        print(f"{script}: error: {_shown(str(error))}", file=sys.stderr)
         code = 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

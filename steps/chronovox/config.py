@@ -14,7 +14,32 @@ from chronovox.files import atomic_write
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """A safe YAML loader that refuses a key written twice."""
+    """A safe YAML loader that refuses a key written twice, tags and aliases."""
+
+    def compose_node(self, parent, index):
+        event = self.peek_event()
+        # Aliases of aliases grow without bounds, tags make other types of values.
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+            raise yaml.composer.ComposerError(
+                None, None, "a tag (!) or an alias (*): write it out", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_scalar(self, node):
+        value = super().construct_scalar(node)
+        if re.search("[\0\ud800-\udfff]", value):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{value!r} is no text", node.start_mark
+            )
+        return value
+
+    def construct_yaml_int(self, node):
+        value = super().construct_yaml_int(node)
+        if abs(value) >= 2**63:
+            raise yaml.constructor.ConstructorError(
+                None, None, "a number beyond 64 bits", node.start_mark
+            )
+        return value
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -32,6 +57,9 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
+
+
 def load(path, cls):
     """Read the YAML file `path` into the dataclass `cls`.
 
@@ -43,7 +71,7 @@ def load(path, cls):
         data = yaml.load(Path(path).read_text(encoding="utf-8"), _StrictLoader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         text = " ".join(str(error).replace('in "<unicode string>", ', "").split())
         raise UserError(f"{path}: not valid YAML: {text}") from None
     return from_dict({} if data is None else data, cls, str(path))
@@ -57,7 +85,7 @@ def from_dict(data, cls, where: str):
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in data:
         if key not in fields:
-            raise UserError(f"{where}: unknown key '{key}'{_nearest(key, fields)}")
+            raise UserError(f"{where}: unknown key {key!r}{_nearest(key, fields)}")
     for name, field in fields.items():
         required = (
             field.default is dataclasses.MISSING
@@ -96,7 +124,7 @@ def _convert(value, hint, where: str):
     if origin is typing.Literal:
         if value in args and not isinstance(value, bool):
             return value
-        raise UserError(f"{where}: '{value}' is not one of {', '.join(map(str, args))}")
+        raise UserError(f"{where}: {value!r} is not one of {', '.join(map(str, args))}")
     if origin is list and isinstance(value, list):
         return [_convert(v, args[0], f"{where}[{i}]") for i, v in enumerate(value)]
     if origin is dict and isinstance(value, dict):

@@ -115,7 +115,7 @@ def parse_line(
     key, _, value = line.partition(" ")
     value = value.strip()
     fields = 1 + len(value.split())
-    if not key or "\t" in key or fields < 1 + num_keys:
+    if key.split() != [key] or fields < 1 + num_keys:
         raise UserError(f"{where}: expected '<key> <value>': '{line}'")
     if num_fields is not None and fields != num_fields:
         raise UserError(
@@ -143,7 +143,7 @@ def read_floats(path) -> dict[str, float]:
 
 def parse_float(text: str, where: str) -> float:
     """A finite number; `where` names it in the error."""
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
+    if not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
         raise UserError(f"{where}: '{text}' is not a number")
     if math.isinf(float(text)):
         raise UserError(f"{where}: '{text}' is not a finite number")

@@ -94,7 +94,7 @@ def _values(path: Path, tables):
             yield f"{path}/wav.scp: {key}: '{value}': write out what ~ stands for"
     frame_shift = path / "frame_shift"
     if frame_shift.is_file():
-        value = frame_shift.read_text(errors="replace").strip()
+        value = " ".join(frame_shift.read_text(errors="replace").split())
         if problem := _number_problem(value, str(frame_shift), False, False):
             yield problem
 

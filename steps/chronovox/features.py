@@ -7,6 +7,9 @@ from typing import Literal
 import numpy as np
 
 _EPSILON = float(np.finfo(np.float32).eps)  # Kaldi's floor under every logarithm
+MAX_LENGTH = 2**17  # samples of a frame: more would fill the memory
+MAX_BINS = 2**10
+MAX_CONTEXT = 10**6
 _BLOCK = 256  # frames computed at a time: they stay in the processor's cache
 
 
@@ -46,8 +49,12 @@ class FeatureConfig:
             )
         if not 1 <= self.shift <= self.length:
             raise ValueError("frame_shift_ms must be above 0, up to frame_length_ms")
-        if self.num_mel_bins < 4:
-            raise ValueError("num_mel_bins must be 4 or more")
+        if not 2 <= self.length <= MAX_LENGTH:
+            raise ValueError(
+                f"a frame has {self.length} samples, not from 2 to {MAX_LENGTH}"
+            )
+        if not 4 <= self.num_mel_bins <= MAX_BINS:
+            raise ValueError(f"num_mel_bins must be from 4 to {MAX_BINS}")
         if self.type == "mfcc" and not 1 <= self.num_ceps <= self.num_mel_bins:
             raise ValueError("num_ceps must be from 1 to num_mel_bins")
         if not 0 <= self.preemphasis <= 1 or self.energy_floor < 0:
@@ -233,8 +240,11 @@ class VadConfig:
     def __post_init__(self):
         if not 0 < self.proportion_threshold < 1:
             raise ValueError("proportion_threshold must be between 0 and 1")
-        if self.energy_mean_scale < 0 or self.frames_context < 0:
-            raise ValueError("energy_mean_scale and frames_context are from 0 on")
+        if self.energy_mean_scale < 0 or not 0 <= self.frames_context <= MAX_CONTEXT:
+            raise ValueError(
+                "energy_mean_scale is from 0 on, frames_context from 0 to "
+                f"{MAX_CONTEXT}"
+            )
 
 
 def energy_vad(log_energy: np.ndarray, config: VadConfig) -> np.ndarray:

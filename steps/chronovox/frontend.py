@@ -7,6 +7,7 @@ that of the frames selected.
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -272,6 +273,6 @@ def _lengths_by_duration(path: Path, features: FeatureConfig) -> dict[str, int]:
 
 
 def _parse_length(text: str, where: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not re.fullmatch("0*[1-9][0-9]{0,11}", text):
         raise UserError(f"{where}: '{text}' is not a number of frames")
     return int(text)

@@ -30,8 +30,7 @@ from chronovox import cli
 _FOR_SHELL = ("|", ">", ">>", "<", "2>&1", "&&", ";")
 TAIL_LINES = 20
 REQUEUE_CODE = 85
-# A job that asks to be run again sooner than this has done nothing, and would
-# ask for ever.
+# A job that asks to be run again sooner has done nothing, and would ask for ever.
 MIN_ATTEMPT_S = 1.0
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 
@@ -112,16 +111,18 @@ class ClusterConf:
         self._lines: dict[str, int] = {}
         try:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            raise cli.UserError(f"{path}: no such file: see --config") from None
+        except (FileNotFoundError, UnicodeDecodeError) as error:
+            what = "not UTF-8 text" if isinstance(error, ValueError) else "no such file"
+            raise cli.UserError(f"{path}: {what}: see --config") from None
         for number, line in enumerate(lines, 1):
             try:
-                words = shlex.split(line, comments=True)
-                if words:
+                if len(line) > 5000:  # shlex takes the square of the length
+                    raise ValueError("too long")
+                if words := shlex.split(line, comments=True):
                     self._read(number, *words)
             except ValueError as error:
                 raise cli.UserError(
-                    f"{path}:{number}: '{line}': expected 'command PROGRAM', "
+                    f"{path}:{number}: '{line[:200]}': expected 'command PROGRAM', "
                     f"'option NAME=VALUE WORDS' or 'default NAME=VALUE' ({error})"
                 ) from None
         if not self.command:
@@ -132,7 +133,7 @@ class ClusterConf:
         name, equal, value = first.partition("=")
         if kind == "command" and first:
             self.command = [first, *words]
-        elif not (equal and re.fullmatch(r"[a-z]\w*", name, re.ASCII)):
+        elif not (equal and re.fullmatch(r"(?!help$)[a-z]\w*", name, re.ASCII)):
             raise ValueError(f"'{first}' is not NAME=VALUE")
         elif kind == "option":
             self.options.setdefault(name, {})[value] = words
@@ -247,7 +248,7 @@ def _logged_code(log: Path) -> int | None:
 
 
 def _numbers(parser: argparse.ArgumentParser, text: str) -> range:
-    match = re.fullmatch(r"(\d+)(?::(\d+))?", text, re.ASCII)
+    match = re.fullmatch(r"(\d{1,7})(?::(\d{1,7}))?", text, re.ASCII)
     first = int(match[1]) if match else 0
     last = int(match[2] or match[1]) if match else 0
     if not 1 <= first <= last:

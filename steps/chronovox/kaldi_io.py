@@ -8,6 +8,7 @@ short array; pickled records (`PKL`) are refused; `cmd |` runs only on request.
 
 import contextlib
 import io
+import os
 import re
 import struct
 import subprocess
@@ -65,17 +66,24 @@ def parse_location(text: str) -> Location:
             raise UserError(f"{text}: more than two ranges")
     path, colon, offset = text.rpartition(":")
     if colon and offset.isascii() and offset.isdigit():
-        return Location(path, int(offset), ranges)
+        return Location(path, _parse_place(offset, text), ranges)
     return Location(text, None, ranges)
+
+
+def _parse_place(digits: str, where: str) -> int:
+    if len(digits) > 18:  # beyond what a file system can hold
+        raise UserError(f"{where}: {digits[:18]}... lies beyond any file")
+    return int(digits)
 
 
 def _parse_range(text: str, where: str) -> slice:
     if text in ("", ":"):
         return slice(None)
     match = re.fullmatch(r"(\d+):(\d+)", text, re.ASCII)
-    if not match or int(match[1]) > int(match[2]):
+    first, last = (_parse_place(n, where) for n in match.groups()) if match else (1, 0)
+    if first > last:
         raise UserError(f"{where}: range '[{text}]' is not [first:last]")
-    return slice(int(match[1]), int(match[2]) + 1)
+    return slice(first, last + 1)
 
 
 def run_pipe(command: str) -> bytes:
@@ -127,7 +135,7 @@ def _read_header(stream, where: str, size: int) -> _Header:
             num_bytes += 8 * cols if token == b"CM" else 0
         else:
             raise UserError(f"{where}: unknown record type {token!r}")
-    if min(shape) < 0:
+    if min(shape) < 0 or (min(shape) == 0 < max(shape)):
         raise UserError(f"{where}: damaged header, shape {shape}")
     data = stream.tell()
     if data + num_bytes > size:
@@ -154,14 +162,28 @@ def _decode(stream, header: _Header, where: str) -> np.ndarray:
         raise UserError(f"{where}: damaged record: write it again") from None
     if array.shape != header.shape:
         raise UserError(f"{where}: shape {array.shape}, header says {header.shape}")
-    return array.astype(np.int32 if header.token == b"\4" else np.float32)
+    with np.errstate(over="ignore"):
+        return array.astype(np.int32 if header.token == b"\4" else np.float32)
+
+
+def open_file(path):
+    """Open a file to read bytes; a pipe (FIFO) fails later, instead of waiting."""
+    return open(path, "rb", opener=lambda name, f: os.open(name, f | os.O_NONBLOCK))
 
 
 def _open(path):
     try:
-        return open(path, "rb")
+        stream = open_file(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"{path!r}: no file can have this name") from None
+    if not stream.seekable():
+        stream.close()
+        raise UserError(f"{path}: a pipe or a terminal, expected a file")
+    return stream
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ MAX_OVERSHOOT_S = 0.5
 # Data sizes that a program writes into a RIFF header when it cannot seek back.
 _STREAMED = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _MAX_SAMPLES = 2**32  # more than any recording has: 74 hours at 16 kHz
+_SAMPLES_PER_BYTE = 8192  # more than FLAC makes of silence: 65535 in 13 bytes
 
 
 class Source(NamedTuple):
@@ -112,7 +113,8 @@ def _opened_by_ffmpeg(stream, mono: bool):
     import av
 
     try:
-        with av.open(stream) as container:
+        # By its content alone, a playlist would be one: it opens other files.
+        with av.open(stream, format="mp4") as container:
             audio = container.streams.audio[0]
             if mono and audio.channels != 1:
                 raise UserError(
@@ -120,7 +122,9 @@ def _opened_by_ffmpeg(stream, mono: bool):
                     "`ffmpeg -i in.m4a -ac 1 out.wav`)"
                 )
             yield container, audio
-    except (av.error.FFmpegError, IndexError) as error:
+    except (
+        av.error.FFmpegError, IndexError, AttributeError, UnicodeDecodeError,
+    ) as error:  # fmt: skip
         raise UserError(
             f"damaged, or no audio in {FORMATS} ({error}): copy it again or convert it"
         ) from None
@@ -175,6 +179,11 @@ def _opened(stream, size: int, mono: bool):
                 raise UserError("empty: 0 samples: copy it again or remove it")
             if audio.frames > _MAX_SAMPLES:
                 raise UserError("its header does not tell its length: convert it")
+            if audio.frames > size * _SAMPLES_PER_BYTE:
+                raise UserError(
+                    f"its header promises {audio.frames} samples in {size} bytes: "
+                    "copy it again or convert it"
+                )
             yield audio
     except soundfile.LibsndfileError as error:
         raise UserError(

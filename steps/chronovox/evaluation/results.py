@@ -43,16 +43,34 @@ def read(results_dir) -> list[dict]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
         for row in rows:
-            key_of(row)
-            for name in COLUMNS:
-                cell(row, name)
+            _check(row)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file: run steps/compute_metrics.py") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path}: damaged ({error!r}): remove it and compute the metrics again"
         ) from None
     return rows
+
+
+def _check(row: dict) -> None:
+    """Raise KeyError, TypeError or ValueError for a row that `update` did not write."""
+    json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
+    for name in COLUMNS:
+        cell(row, name)
+        kinds: tuple = (str,)
+        if name.startswith(("n_", "eer", "mindcf_")):
+            kinds = (int, float, type(None)) if name[:4] == "eer_" else (int, float)
+        elif name == "seed":
+            kinds = (str, int, type(None))
+        elif name == "marks":
+            kinds = (list,)
+        if not isinstance(row[name], kinds):
+            raise TypeError(f"{name}: {row[name]!r}")
+        if isinstance(row[name], int) and abs(row[name]) >= 2**63:
+            raise ValueError(f"{name} is beyond 64 bits")
+    if not isinstance(row["corpus"], dict | None):
+        raise TypeError("corpus")
 
 
 def update(results_dir, rows: list[dict], replaced=()) -> None:

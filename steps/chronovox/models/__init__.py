@@ -23,7 +23,7 @@ def resolve(config: dict, where: str = "model") -> dict:
     options = dict(config)
     name = options.pop("type", None)
     if not isinstance(name, str) or name not in MODELS:
-        raise UserError(f"{where}: type '{name}' is not one of {', '.join(MODELS)}")
+        raise UserError(f"{where}: type {name!r} is not one of {', '.join(MODELS)}")
     settings = from_dict(options, MODELS[name][0], where)
     return {"type": name, **dataclasses.asdict(settings)}
 

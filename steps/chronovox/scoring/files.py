@@ -11,6 +11,12 @@ from chronovox.cli import UserError
 from chronovox.datadir import parse_float
 from chronovox.trials.lists import Trials, read_columns
 
+# What stands beside a score file, and of which type.
+_INFO = {
+    "model": str, "seed": int | None, "config": str, "backend": str, "marks": list,
+    "embeddings_sha256": str, "trials_sha256": str,
+}  # fmt: skip
+
 
 def name_below(directory: str, path) -> str:
     """The name of `path` relative to the last directory called `directory` in it.
@@ -91,6 +97,16 @@ def _lines_of(pairs: list, path, remedy: str) -> dict:
     return lines
 
 
+def _checked(value, kind):
+    """The value, if of that kind and writable as text; else TypeError, ValueError."""
+    if not isinstance(value, kind):
+        raise TypeError(value)
+    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+        raise TypeError(value)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def read_info(path, trials: Trials) -> dict:
     """What stands in the `.json` beside the score file `path`.
 
@@ -99,12 +115,12 @@ def read_info(path, trials: Trials) -> dict:
     remedy = "score again with steps/score_trials.py"
     try:
         info = json.loads(info_path(path).read_text(encoding="utf-8"))
-        made_for = info["trials_sha256"]
+        info = {name: _checked(info[name], kind) for name, kind in _INFO.items()}
     except FileNotFoundError:
         raise UserError(f"{info_path(path)}: no such file: {remedy}") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise UserError(f"{info_path(path)}: damaged: {remedy}") from None
-    if made_for != files.sha256(trials.path):
+    if info["trials_sha256"] != files.sha256(trials.path):
         raise UserError(
             f"{path}: these scores are of another version of {trials.path}: {remedy}"
         )

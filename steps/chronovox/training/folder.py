@@ -53,9 +53,10 @@ def is_finished(exp: Path, fingerprint: str) -> bool:
     """Whether final.pt is there, of the same settings and data."""
     try:
         info = json.loads((exp / "runinfo.json").read_text())
-    except (FileNotFoundError, ValueError):
+        found = info["fingerprint"]
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
         return False
-    return (exp / "final.pt").exists() and info.get("fingerprint") == fingerprint
+    return (exp / "final.pt").exists() and found == fingerprint
 
 
 def describe(

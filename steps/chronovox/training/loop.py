@@ -232,10 +232,13 @@ def resume(
     try:
         for name, part in parts.items():
             part.load_state_dict(state[name])
-    except (RuntimeError, ValueError, KeyError) as error:
+        step = int(state["step"])
+    except (
+        RuntimeError, ValueError, LookupError, TypeError, AttributeError,
+    ) as error:  # fmt: skip
         raise UserError(
-            f"{path}: does not fit this network ({str(error).splitlines()[0]}): "
+            f"{path}: does not fit this network ({str(error).partition(chr(10))[0]}): "
             "remove the checkpoints to start anew"
         ) from None
     log.info("continuing from %s", path)
-    return state["step"]
+    return step

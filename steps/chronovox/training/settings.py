@@ -8,6 +8,8 @@ from chronovox import config, models
 from chronovox.augment import AugmentConfig, MaskConfig
 from chronovox.frontend import FrontendConfig
 
+MAX_BATCH = 2**20
+
 
 @dataclass(frozen=True)
 class LossConfig:
@@ -100,8 +102,8 @@ class TrainingConfig:
             raise ValueError("shuffle_arks is from 0 on")
         if not 0 <= self.seed < 2**31:
             raise ValueError("seed is from 0 to 2^31 - 1")
-        if self.batch_size < 2:
-            raise ValueError("batch_size is from 2 on, for BatchNorm")
+        if not 2 <= self.batch_size <= MAX_BATCH:
+            raise ValueError(f"batch_size is from 2, for BatchNorm, to {MAX_BATCH}")
         if len(self.chunk_frames) != 2 or not (
             1 <= self.chunk_frames[0] <= self.chunk_frames[1]
         ):

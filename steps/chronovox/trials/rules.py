@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+MAX_PER_ENROLMENT = 10**6
 # The tables of a data directory that hold the traits a non-target pair can share.
 TRAIT_TABLES = {"gender": "spk2gender", "nationality": "spk2nationality"}
 
@@ -19,8 +20,8 @@ class Positives:
     per_enrolment: int = 2
 
     def __post_init__(self):
-        if self.per_enrolment < 1:
-            raise ValueError("per_enrolment must be 1 or more")
+        if not 1 <= self.per_enrolment <= MAX_PER_ENROLMENT:
+            raise ValueError(f"per_enrolment must be from 1 to {MAX_PER_ENROLMENT}")
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Negatives:
     per_enrolment: int = 2
 
     def __post_init__(self):
-        if self.per_enrolment < 1:
-            raise ValueError("per_enrolment must be 1 or more")
+        if not 1 <= self.per_enrolment <= MAX_PER_ENROLMENT:
+            raise ValueError(f"per_enrolment must be from 1 to {MAX_PER_ENROLMENT}")
         if self.min_group_size < 2:
             raise ValueError("min_group_size must be 2 or more")
         if len(set(self.same)) < len(self.same):

@@ -1,0 +1,195 @@
+"""Valid files that the fuzz begins with, and payloads that must never run."""
+
+import functools
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import soundfile
+from kaldiio import matio
+
+MARKER = "FUZZ_RAN"
+
+
+class Trap:
+    """Unpickled as code, it makes the folder MARKER."""
+
+    def __reduce__(self):
+        return os.mkdir, (MARKER,)
+
+
+PICKLES = tuple(pickle.dumps({"network": Trap()}, version) for version in (0, 2, 4))
+TRAPS = (
+    f"touch {MARKER} |".encode(),
+    f"|touch {MARKER}".encode(),
+    f"$(touch {MARKER})".encode(),
+    f"`touch {MARKER}`".encode(),
+    f"; touch {MARKER};".encode(),
+    f"!!python/object/apply:os.mkdir [{MARKER}]".encode(),
+    b"PKL" + PICKLES[1],
+)
+ARK_TOKENS = (
+    b"a ", b"b ", b"\0B", b"FM ", b"FV ", b"DM ", b"DV ", b"CM ", b"CM2 ", b"CM3 ",
+    b"\4",
+    *(b"\4" + struct.pack("<i", n) for n in (0, 1, 2, 3, -1, 2**31 - 1, -(2**31))),
+    *(struct.pack("<i", n) for n in (0, 1, 2, 3, -1, 2**31 - 1)), bytes(8), bytes(32),
+)  # fmt: skip
+AUDIO_TOKENS = (
+    b"RIFF", b"WAVE", b"fmt ", b"data", b"fLaC", b"OggS", b"ID3", b"\xff\xfb",
+    b"ftypM4A ",
+    b"moov", b"a ", bytes(4), struct.pack("<I", 16), struct.pack("<HHI", 1, 1, 16000),
+    b"#EXTM3U\n", b"ffconcat version 1.0\nfile x.wav\n", b"\xff\xff\xff\xff",
+    b"\x93NUMPY",
+)  # fmt: skip
+PICKLE_TOKENS = (
+    *PICKLES,
+    b"PK\3\4",
+    b"PK\5\6",
+    b"data.pkl",
+    b"\x80\2}",
+    b".",
+    b"cos\nsystem\n",
+)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def packed(text: bytes) -> bytes:
+    return gzip.compress(text, mtime=0)
+
+
+def scps() -> tuple[bytes, ...]:
+    return (
+        b"a-1 /audio/a-1.wav\na-2 /audio/with blank.wav\nb-1 /ark/x.ark:123\n",
+        b"a-1 x.ark:2[0:5]\nb-1 x.ark:40[:,1:2]\nb-2 cat x.wav |\n",
+    )
+
+
+def _record(array: np.ndarray, method=None, key: bytes = b"a") -> bytes:
+    stream = io.BytesIO()
+    matio.write_array(stream, array, "<", method)
+    return key + b" " + stream.getvalue()
+
+
+RNG = np.random.default_rng(1)
+MATRIX = RNG.normal(size=(6, 4)).astype(np.float32)
+
+
+def _npy(array, allow_pickle=False) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=allow_pickle)
+    return stream.getvalue()
+
+
+@functools.cache
+def numpy_files() -> tuple[bytes, ...]:
+    """An array, an object array that would run code, and an archive of it."""
+    trap = np.array([Trap()], object)
+    stream = io.BytesIO()
+    np.savez(stream, a=trap)
+    return _npy(MATRIX), _npy(trap, True), stream.getvalue()
+
+
+@functools.cache
+def vector_arks() -> tuple[bytes, ...]:
+    return (
+        _record(MATRIX[0]) + _record(MATRIX[1], key=b"b"),
+        _record(MATRIX[0].astype(np.float64)),
+        _record(np.arange(5, dtype=np.int32)),
+        b"a PKL" + PICKLES[1],
+        b"a " + numpy_files()[1],
+    )
+
+
+@functools.cache
+def matrix_arks() -> tuple[bytes, ...]:
+    double = _record(MATRIX.astype(np.float64))
+    two = _record(MATRIX) + _record(MATRIX[:2], key=b"b")
+    return two, double, b"a PKL" + PICKLES[1]
+
+
+@functools.cache
+def compressed_arks() -> tuple[bytes, ...]:
+    return tuple(_record(MATRIX * 3, method) for method in (2, 3, 5))
+
+
+@functools.cache
+def audio(kind: str) -> tuple[bytes, ...]:
+    """Short recordings of a kind; `ark` holds wav and FLAC behind a key."""
+    wave = (RNG.normal(size=400) * 0.1).clip(-0.9, 0.9).astype(np.float32)
+    if kind == "ark":
+        return tuple(b"a " + audio(form)[0] for form in ("wav", "flac"))
+    if kind == "m4a":
+        return (_m4a(np.tile(wave, 12)),)
+    wave = wave if kind in ("wav", "flac") else np.tile(wave, 8)
+    forms = {
+        "wav": (("WAV", "PCM_16"), ("WAV", "FLOAT"), ("WAV", "ULAW"),
+                ("WAVEX", "PCM_16")),
+        "flac": (("FLAC", "PCM_16"),), "ogg": (("OGG", "VORBIS"), ("OGG", "OPUS")),
+        "mp3": (("MP3", "MPEG_LAYER_III"),),
+    }[kind]  # fmt: skip
+    files = []
+    for form, subtype in forms:
+        stream = io.BytesIO()
+        soundfile.write(stream, wave, 16000, subtype, format=form)
+        files.append(stream.getvalue())
+    return tuple(files)
+
+
+def _m4a(wave: np.ndarray) -> bytes:
+    import av
+
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="mp4") as container:
+        output = container.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        for part in (frame, None):
+            container.mux(output.encode(part))
+    return stream.getvalue()
+
+
+@functools.cache
+def checkpoints() -> tuple[bytes, ...]:
+    """A state, code in both of torch's formats, a plain pickle, and numpy's files."""
+    import torch
+
+    state = {
+        "step": 3, "fingerprint": "f", "network": {"w": torch.ones(2, 3)},
+        "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "groups": [1, 2.5]},
+    }  # fmt: skip
+    trap = {**state, "network": Trap()}
+    files = []
+    for content, is_zip in ((state, True), (trap, True), (trap, False), (state, False)):
+        stream = io.BytesIO()
+        torch.save(content, stream, _use_new_zipfile_serialization=is_zip)
+        files.append(stream.getvalue())
+    with zipfile.ZipFile(io.BytesIO(files[0])) as archive:
+        inner = archive.read("archive/data.pkl")
+    return (*files, inner, inner, PICKLES[1], *numpy_files())
+
+
+def as_checkpoint(content: bytes) -> bytes:
+    """Bytes as the pickle of a checkpoint that is whole otherwise."""
+    whole, changed = io.BytesIO(checkpoints()[0]), io.BytesIO()
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(changed, "w") as new:
+        for part in old.infolist():
+            is_pickle = part.filename.endswith("data.pkl")
+            new.writestr(part.filename, content if is_pickle else old.read(part))
+    return changed.getvalue()
+
+
+def training_settings() -> tuple[bytes, ...]:
+    return (
+        b"model: {type: xvector, width: 16, pool_dim: 24, embed_dim: 12}\n"
+        b"batch_size: 8\nchunk_frames: [20, 30]\nseed: 3\naugment:\n  prob: 0.5\n"
+        b"  babble: {num_speakers: [1, 2]}\nmask: {time_masks: 2}\n",
+        b"model: {type: resnet, channels: 4, blocks: [1, 1, 1, 1], embed_dim: 8}\n",
+    )
