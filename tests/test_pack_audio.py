@@ -51,6 +51,28 @@ def test_packed_recordings_are_the_same_samples(source, tmp_path):
     assert len(list((tmp_path / "audio3").glob("out3.*.ark"))) == 3
 
 
+def test_parts_of_packed_recordings_are_parts_of_the_whole(tmp_path):
+    """A search in a FLAC stream must not end in one of the records behind it."""
+    lengths = {f"a-{n:02d}": 80000 + 1000 * n for n in range(12)}
+    source = make_noise_dir(tmp_path / "src", lengths)
+    pack("--nj", 1, source, tmp_path / "out", tmp_path / "audio")
+    table, rng = WavTable(tmp_path / "out"), np.random.default_rng(0)
+    for utt, length in lengths.items():
+        whole, _ = table.read(utt)
+        for first in rng.integers(length - 4000, size=8):
+            part, _ = table.read(utt, 16000, slice(first, first + 4000))
+            np.testing.assert_array_equal(part, whole[first : first + 4000])
+
+
+def test_the_loudest_samples_of_16_bits_stay_as_they_are(tmp_path):
+    samples = np.array([-32768, 32767, 5] * 3000, np.int16)
+    soundfile.write(tmp_path / "r.wav", samples, 16000)
+    source = make_data_dir(tmp_path / "src", {"a-1": str(tmp_path / "r.wav")})
+    pack(source, tmp_path / "out", tmp_path / "audio")
+    packed, _ = WavTable(tmp_path / "out").read("a-1")
+    np.testing.assert_array_equal(packed * 32768, samples)
+
+
 def test_segments_are_cut_out_and_other_rates_resampled(tmp_path):
     wave = np.sin(2 * np.pi * 440 * np.arange(44100 * 2) / 44100)
     soundfile.write(tmp_path / "r.wav", 0.5 * wave, 44100)

@@ -202,9 +202,9 @@ def _open(path: str):
 
 def flac_record(samples: np.ndarray, sampling_rate: int) -> bytes:
     """Samples `(N,)` as a 16-bit FLAC file; what is above full scale is scaled down."""
-    peak = float(np.abs(samples).max(initial=0.0))
-    if peak > _FULL_SCALE:
-        samples = samples * (_FULL_SCALE / peak)
+    peak = max(samples.max(initial=0.0) / _FULL_SCALE, -samples.min(initial=0.0))
+    if peak > 1:
+        samples = samples / peak
     stream = io.BytesIO()
     soundfile.write(stream, samples, sampling_rate, "PCM_16", format="FLAC")
     return stream.getvalue()

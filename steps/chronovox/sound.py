@@ -27,11 +27,16 @@ _SAMPLES_PER_BYTE = 8192  # more than FLAC makes of silence: 65535 in 13 bytes
 
 
 class Source(NamedTuple):
-    """A seekable stream, its size in bytes, and whether FFmpeg has to read it."""
+    """A stream, its size in bytes, and who reads it how.
+
+    by_ffmpeg: not soundfile but FFmpeg. ends: whether it ends with the recording;
+    if not, a search for a place in it would find one in what follows.
+    """
 
     stream: io.IOBase
     size: int
     by_ffmpeg: bool = False
+    ends: bool = True
 
 
 def decode(source: Source, span_s: list[float], mono: bool, part: slice = slice(None)):
@@ -40,10 +45,9 @@ def decode(source: Source, span_s: list[float], mono: bool, part: slice = slice(
     span_s: empty, or start and end in seconds. part: which samples of the span.
     mono: samples `(N,)`, and more channels are an error; else `(N, channels)`.
     """
-    stream, size, by_ffmpeg = source
-    if by_ffmpeg:
-        return _decode_by_ffmpeg(stream, span_s, mono, part)
-    return _decode(stream, size, span_s, mono, part)
+    if source.by_ffmpeg:
+        return _decode_by_ffmpeg(source.stream, span_s, mono, part)
+    return _decode(source, span_s, mono, part)
 
 
 def read_length(source: Source) -> tuple[int, int]:
@@ -51,13 +55,12 @@ def read_length(source: Source) -> tuple[int, int]:
 
     Nothing is decoded: a few kB are read, of ogg and opus the end too.
     """
-    stream, size, by_ffmpeg = source
-    if by_ffmpeg:
-        with _opened_by_ffmpeg(stream, mono=True) as (_, audio):
+    if source.by_ffmpeg:
+        with _opened_by_ffmpeg(source.stream, mono=True) as (_, audio):
             if not audio.duration:
                 raise UserError("its header does not tell its length: convert it")
             return round(audio.duration * audio.time_base * audio.rate), audio.rate
-    with _opened(stream, size, mono=True) as audio:
+    with _opened(source, mono=True) as audio:
         return audio.frames, audio.samplerate
 
 
@@ -103,7 +106,7 @@ def ark_record(stream, offset: int, size: int) -> Source:
         whole = rest if length in _STREAMED else min(rest, length + 8)
         return Source(_Part(stream, offset, whole), whole)
     if head[:4] == b"fLaC":
-        return Source(_Part(stream, offset, rest), rest)
+        return Source(_Part(stream, offset, rest), rest, ends=False)
     raise UserError("no RIFF or FLAC record at this offset of the ark")
 
 
@@ -158,8 +161,9 @@ def _decode_by_ffmpeg(stream, span_s: list[float], mono: bool, part: slice):
 
 
 @contextlib.contextmanager
-def _opened(stream, size: int, mono: bool):
-    """Yield a soundfile over `size` bytes, its header checked; errors as UserError."""
+def _opened(source: Source, mono: bool):
+    """Yield a soundfile over a source, its header checked; errors as UserError."""
+    stream, size = source.stream, source.size
     if Path(getattr(stream, "name", "")).suffix.lower() == ".raw":
         raise UserError("a .raw file does not tell its format: convert it to wav")
     missing = _riff_samples_bytes(stream, size)
@@ -192,12 +196,15 @@ def _opened(stream, size: int, mono: bool):
         ) from None
 
 
-def _decode(stream, size: int, span_s: list[float], mono: bool, part: slice):
-    with _opened(stream, size, mono) as audio:
+def _decode(source: Source, span_s: list[float], mono: bool, part: slice):
+    with _opened(source, mono) as audio:
         begin, end = span(audio.frames, audio.samplerate, span_s)
         first, last = (begin + place for place in part.indices(end - begin)[:2])
-        audio.seek(first)
-        samples = audio.read(last - first, "float32", always_2d=not mono)
+        if source.ends:
+            audio.seek(first)
+            samples = audio.read(last - first, "float32", always_2d=not mono)
+        else:  # soundfile seeks even behind what it has read, but for all of it
+            samples = audio.read(-1, "float32", always_2d=not mono)[first:last]
         rate = audio.samplerate
     if len(samples) < last - first:
         raise UserError(

@@ -2,8 +2,7 @@
 """Benchmark pieces for training: from feature arks, and from recordings, changed.
 
 Prints rows `name value unit`, for pieces of 1.5 s on one thread: milliseconds a
-piece of each kind; and how many times as fast whole recordings are read from an ark
-of FLAC as from files of their own, both from the cache of the system.
+piece of each kind.
 
 Usage: tests/bench/bench_augment.py [--num-files N] [--repeats N] SPEECH_DIR
 e.g.:  tests/bench/bench_augment.py ../shared/data/speech
@@ -20,15 +19,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import soundfile
 import torch
+from speech_data import FEATURES, flac_files, make_data
 
-from chronovox import audio, cli, config, kaldi_io
+from chronovox import cli, config
 from chronovox.augment import AugmentConfig
 from chronovox.datadir import write_table
-from chronovox.features import Extractor, FeatureConfig, VadConfig, energy_vad
 from chronovox.frontend import AudioTable, FrameTable, FrontendConfig
 
 PIECE_FRAMES = 150
-FEATURES = FeatureConfig(type="fbank")
 
 
 def get_parser():
@@ -37,28 +35,6 @@ def get_parser():
     parser.add_argument("--num-files", type=cli.positive_int, default=60)
     parser.add_argument("--repeats", type=cli.positive_int, default=5)
     return parser
-
-
-def make_data(data: Path, paths: list[Path]) -> None:
-    """A data directory, every file a speaker, with features and VAD."""
-    names = {f"s{number:04d}-1": path for number, path in enumerate(paths)}
-    write_table(data / "wav.scp", {utt: str(path) for utt, path in names.items()})
-    write_table(data / "utt2spk", {utt: utt[:5] for utt in names})
-    extractor, num_frames = Extractor(FEATURES), {}
-    with (
-        kaldi_io.ArkWriter(data / "feats.ark", data / "feats.scp", 2) as feats,
-        kaldi_io.ArkWriter(data / "vad.ark", data / "vad.scp", 1) as vad,
-        kaldi_io.ArkWriter(data / "flac.ark", data / "flac.scp", 1) as flac,
-    ):
-        wavs = audio.WavTable(data)
-        for utt in wavs:
-            samples, rate = wavs.read(utt)
-            features = extractor(samples)
-            feats.write(utt, features)
-            vad.write(utt, energy_vad(extractor.log_energy(samples), VadConfig()))
-            flac.write_record(utt, audio.flac_record(samples, rate))
-            num_frames[utt] = len(features)
-    write_table(data / "utt2num_frames", num_frames)
 
 
 def make_response(data: Path) -> Path:
@@ -85,13 +61,9 @@ def median_ms(function, utts: list[str], repeats: int) -> float:
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     torch.set_num_threads(1)
-    paths = sorted(Path(args.speech_dir).glob("*/*/*/*.flac"))
-    if len(paths) < 20:
-        raise cli.UserError(f"{args.speech_dir}: {len(paths)} */*/*/*.flac, 20 needed")
-    paths = paths[:: max(1, len(paths) // args.num_files)][: args.num_files]
+    paths = flac_files(args.speech_dir, args.num_files)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
-        data.mkdir()
         make_data(data, paths)
         rir = make_response(Path(folder) / "rir")
         noises = {"noise": {"data": str(data)}}
@@ -114,12 +86,6 @@ def main(argv=None) -> int:
 
             utts = list(table.num_frames)[:: len(table.num_frames) // args.num_files]
             print(f"piece_{name} {median_ms(piece, utts, args.repeats):.2f} ms")
-        wavs = audio.WavTable(data)
-        from_files = median_ms(lambda utt, _: wavs.read(utt), list(wavs), args.repeats)
-        (data / "wav.scp").write_bytes((data / "flac.scp").read_bytes())
-        packed = audio.WavTable(data)
-        from_ark = median_ms(lambda utt, _: packed.read(utt), list(wavs), args.repeats)
-        print(f"packed_recordings {from_files / from_ark:.2f} times_as_fast")
     return 0
 
 

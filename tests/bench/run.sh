@@ -17,6 +17,7 @@ export OMP_NUM_THREADS=1
 {
   python3 tests/bench/bench_features.py "$speech"
   OMP_NUM_THREADS=2 python3 tests/bench/bench_training.py
+  OMP_NUM_THREADS=2 python3 tests/bench/bench_input.py "$speech"
   python3 tests/bench/bench_augment.py "$speech"
   python3 tests/bench/bench_extraction.py
   python3 tests/bench/bench_scoring.py
