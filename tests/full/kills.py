@@ -47,7 +47,7 @@ KINDS = {
 }
 # Stage -> how often it is chosen: those that take more than half a minute less often
 # than what they do would ask for.
-WEIGHTS = {0: 20, 1: 3, 2: 10, 3: 15, 4: 24, 5: 10, 6: 14, 7: 4}
+WEIGHTS = {0: 22, 1: 3, 2: 12, 3: 10, 4: 26, 5: 6, 6: 16, 7: 5}
 JOB_ARRAYS = {0: 1, 3: 6, 4: 1, 5: 6}  # Slurm takes some seconds more for each
 WORDS = (
     "./run.sh", "--trials", "random near", "--nj", "2", "--device", "cpu",
