@@ -8,10 +8,8 @@ trainings and workers in test_training.py.
 
 import contextlib
 import os
-import random
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,11 +20,11 @@ import numpy as np
 import pytest
 from conftest import ROOT, absent
 from data_dirs import make_noise_dir
-from recipe_tools import SMALL, TINY_MODEL, digests, environment, run
-from training_data import FEATURES, make_dir, write_settings
+from recipe_tools import copy_project, environment, run
+from training_data import make_dir, write_settings
 
-from chronovox import config
-from chronovox.datadir import write_table
+from chronovox.datadir import read_table, write_table
+from chronovox.kaldi_io import read_matrix
 from chronovox.scoring import write_scores
 from chronovox.trials import read_trials
 
@@ -78,7 +76,26 @@ class Disk:
                 capture_output=True, text=True, preexec_fn=limit, timeout=120,
             )  # fmt: skip
         finally:
-            ballast.unlink(missing_ok=True)
+            if room is not None:
+                ballast.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def read_only(self):
+        """Nothing can be written inside; yields what Linux says then."""
+        if self.mounted:
+            remount = ["mount", "-o"]
+            subprocess.run([*remount, "remount,ro", self.folder], check=True)
+        elif os.geteuid() == 0:
+            absent("root may write everywhere, and cannot mount here")
+        else:
+            self.folder.chmod(0o555)
+        try:
+            yield "Read-only file system: it m" if self.mounted else "Permission denied"
+        finally:
+            if self.mounted:
+                subprocess.run([*remount, "remount,rw", self.folder], check=True)
+            else:
+                self.folder.chmod(0o755)
 
     def files(self) -> list[Path]:
         return sorted(path for path in self.folder.rglob("*") if path.is_file())
@@ -142,9 +159,7 @@ def recordings_job(source: Path, out: Path):
 def training_job(source: Path, out: Path):
     train = make_dir(source / "train", [f"t{n}" for n in range(4)])
     dev = make_dir(source / "dev", [f"d{n}" for n in range(3)], seed=1)
-    settings = write_settings(
-        source / "x.yaml", num_steps=20, checkpoint_every=5
-    )
+    settings = write_settings(source / "x.yaml", num_steps=20, checkpoint_every=5)
     words = ["steps/train_embedding.py", "--device", "cpu", settings, train, dev]
     return [*words, out], ["final.pt"]
 
@@ -174,3 +189,137 @@ def test_a_full_disk_is_named_and_with_space_again_all_goes_well(
     done = disk.run(words)
     assert done.returncode == 0, done.stderr
     assert all((disk.folder / name).exists() for name in names)
+
+
+@pytest.mark.parametrize("job", [table_job, ark_job, training_job, log_job])
+def test_a_folder_that_cannot_be_written_is_named(disk, tmp_path, job):
+    (tmp_path / "source").mkdir()
+    words, names = job(tmp_path / "source", disk.folder)
+    before = disk.files()
+    with disk.read_only() as reason:
+        done = disk.run(words)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert re.search(rf"error: {disk.folder}\S*: {reason}", done.stderr)
+    assert disk.files() == before
+    done = disk.run(words)
+    assert done.returncode == 0, done.stderr
+    assert all((disk.folder / name).exists() for name in names)
+
+
+def test_what_cannot_be_printed_is_an_error():
+    code = "from chronovox import cli; cli.run(lambda: print('x' * {}) or 0)"
+    for length in (10, 100_000):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", code.format(length)], env=ENVIRONMENT,
+                stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        assert done.returncode == 1
+        assert re.fullmatch(
+            r"-c: error: (standard output: )?No space left on device: make room, .*\n",
+            done.stderr,
+        )
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A copy of the project, whose stage 0 says in `trace` when it works."""
+    folder = copy_project(tmp_path / "project")
+    script = folder / "local/prepare_data.sh"
+    script.write_text("echo begin >> trace; sleep 1; echo end >> trace; exit 1\n")
+    return folder
+
+
+def start(folder: Path, *words, **options) -> subprocess.Popen:
+    return subprocess.Popen(
+        words, cwd=folder, env=environment(), text=True, start_new_session=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options},
+    )  # fmt: skip
+
+
+def test_a_stage_whose_name_cannot_be_printed_is_not_skipped(project):
+    with open("/dev/full", "w") as full:
+        process = start(project, "./run.sh", stdout=full, stderr=subprocess.PIPE)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "No space left on device" in errors and not (project / "trace").exists()
+
+
+def test_of_two_runs_in_one_directory_the_second_waits(project):
+    both = [start(project, "./run.sh", "--stop-stage", "0") for _ in range(2)]
+    said = [process.communicate(timeout=60)[0] for process in both]
+    waiting = f"another run works in {project}: waiting for it to end"
+    assert sorted(waiting in text for text in said) == [False, True]
+    assert (project / "trace").read_text() == "begin\nend\n" * 2
+
+
+def test_features_made_twice_at_once_are_as_made_once(tmp_path):
+    lengths = {f"{spk}-{n}": 8000 for spk in "abc" for n in range(4)}
+    data, exp = make_noise_dir(tmp_path / "data", lengths), tmp_path / "exp"
+
+    def make(nj: int):
+        return start(ROOT, "steps/make_fbank.sh", "--nj", str(nj), data, exp, exp)
+
+    def features() -> dict[str, bytes]:
+        table = read_table(data / "feats.scp", None)
+        return {utt: read_matrix(place).tobytes() for utt, place in table.items()}
+
+    alone = make(1)
+    assert alone.wait(120) == 0, alone.stdout.read()
+    expected = features()
+    both = [make(1), make(2)]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    waiting = f"another process works in {data}: waiting for it to end"
+    assert sorted(waiting in text for text in said) == [False, True]
+    assert features() == expected
+    assert not list(tmp_path.rglob(".*.tmp"))
+
+
+def interrupted(process, seconds: float = 10) -> str:
+    """Press Ctrl-C, as a terminal does; what was printed."""
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=seconds)
+    assert process.returncode in (130, -signal.SIGINT), said
+    assert "Traceback" not in said
+    return said
+
+
+def wait_for(condition, process) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["WAIT", "import atexit\nif 1:\n def main(): WAIT", "import atexit\nAT_EXIT"],
+    ids=["import", "main", "end"],
+)
+def test_an_interrupt_is_one_line_in_a_script(tmp_path, code):
+    wait = "open('here', 'w'); time.sleep(20)"
+    code = code.replace("WAIT", wait).replace(
+        "AT_EXIT", f"@atexit.register\ndef end(): {wait}\ndef main(): return 0"
+    )
+    (tmp_path / "x.py").write_text(
+        f"import time\nfrom chronovox import cli\n{code}\ncli.run(main)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "x.py"], cwd=tmp_path, env=ENVIRONMENT, text=True,
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    wait_for((tmp_path / "here").exists, process)
+    assert interrupted(process) in ("x.py: interrupted\n", "")
+
+
+def test_an_interrupt_ends_run_sh_though_what_runs_comes_to_its_end(project):
+    (project / "local/prepare_data.sh").write_text(
+        "trap '' INT; touch trace; sleep 1; mkdir -p data\n"
+    )
+    process = start(project, "./run.sh")
+    wait_for((project / "trace").exists, process)
+    assert "validate" not in interrupted(process)
+    done = run(project, "bash", "-ic", ". ./path.sh; trap -p INT")
+    assert "kill" not in done.stdout  # in a user's own shell nothing is changed
