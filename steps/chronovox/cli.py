@@ -91,21 +91,6 @@ def explain(error: OSError) -> str:
     return ": ".join(str(word) for word in words if word)
 
 
-def _script() -> str:
-    return os.path.basename(sys.argv[0])
-
-
-def _say_interrupt(kind, error, trace) -> None:
-    """What Python calls for an exception outside `run`, such as during an import."""
-    if issubclass(kind, KeyboardInterrupt):
-        print(f"{_script()}: interrupted", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, trace)
-
-
-sys.excepthook = _say_interrupt
-
-
 def _flush() -> None:
     """Write out what was printed; after an error Python does not try it again."""
     try:
@@ -119,11 +104,12 @@ def _flush() -> None:
 
 def run(main) -> None:
     """Run a script's `main(argv=None) -> int` and exit with its code."""
-    script = _script()
+    script = os.path.basename(sys.argv[0])
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format=f"{script}: %(message)s"
     )
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # utils/python/
         code = main()
         _flush()
     except UserError as error:
