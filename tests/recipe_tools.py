@@ -73,9 +73,10 @@ def run_and_kill(folder: Path, words, started, whole_group: bool = True) -> bool
     return alive
 
 
-def run_and_interrupt(folder: Path, words, started) -> None:
-    """Start `words`, wait until `started()`, press Ctrl-C: it ends soon and quietly."""
-    process = start_until(folder, words, started)
+def run_and_interrupt(folder: Path, words, after_s: float) -> None:
+    """Start `words`, press Ctrl-C after some seconds: it ends soon and quietly."""
+    begin = time.monotonic()
+    process = start_until(folder, words, lambda: time.monotonic() > begin + after_s)
     assert process.poll() is None, f"{words}: over before it could be interrupted"
     os.killpg(process.pid, signal.SIGINT)
     code = process.wait(20)
