@@ -4,8 +4,8 @@
 # Usage: tests/run.sh [--full] [pytest options]
 # e.g.:  tests/run.sh -k trials
 #
-# --full adds the longer proofs (default corpus size, many seeds) and prints the
-# table that RESULTS keeps. With CHRONOVOX_REQUIRE_ALL=1 a test that lacks
+# --full adds the longer proofs (default corpus size, many seeds, a hundred kills)
+# and prints the tables that RESULTS keeps. With CHRONOVOX_REQUIRE_ALL=1 a test that lacks
 # something from outside fails instead of skipping.
 
 set -euo pipefail
@@ -21,4 +21,7 @@ if [ "${1:-}" = --full ]; then
 fi
 
 python3 -m pytest "$@"
-if $full; then tests/full/run.sh; fi
+if $full; then
+  tests/full/run.sh
+  tests/full/kills.py
+fi

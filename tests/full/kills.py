@@ -31,6 +31,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -258,18 +259,25 @@ def strike(recipe, runner, stage, origin, kind, seconds, rng):
         process = recipe.start(stage, runner, mark)
         moment = rng.uniform(0, seconds)
         time.sleep(moment)
-        hit = kill(process, kind, mark, rng)
-        if hit:
-            return moment, hit, process, mark
-        recipe.finish(process)  # it was over, or had no such process
+        while process.poll() is None:
+            if hit := kill(process, kind, mark, rng):
+                return moment, hit, process, mark
+            time.sleep(0.05)  # there is no such process yet
     raise cli.UserError(f"stage {stage}: never hit: {kind}")
+
+
+def stage_of(number: int) -> int:
+    """A stage, each as often as its weight says in any stretch of numbers."""
+    golden_ratio = 0.6180339887498949
+    place = number * golden_ratio % 1 * sum(WEIGHTS.values())
+    ends = dict(zip(WEIGHTS, accumulate(WEIGHTS.values()), strict=True))
+    return next(stage for stage, end in ends.items() if place < end)
 
 
 def one_kill(number, runner, seed, recipe, seconds, cluster) -> dict:
     """One kill and its rerun: a row of the table."""
     rng = random.Random(f"{seed} {number}")
-    stages = [s for s in WEIGHTS if runner == "run" or s != 1]
-    stage = rng.choices(stages, [WEIGHTS[s] for s in stages])[0]
+    stage = stage_of(number // 4 if runner == "slurm" else number)
     origin = rng.choice(("fresh", "over"))
     kinds = KINDS[runner]
     if stage not in JOB_ARRAYS:
