@@ -14,11 +14,12 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, absent
+from conftest import ROOT
 from data_dirs import make_noise_dir
 from recipe_tools import copy_project, environment, run
 from training_data import make_dir, write_settings
@@ -57,7 +58,7 @@ class Disk:
         except OSError as error:
             self.mounted, reason = False, str(error)
         if not self.mounted:
-            print(f"no tmpfs ({reason}): the size of a file is limited instead")
+            warnings.warn(f"no tmpfs ({reason}): files may not grow", stacklevel=2)
 
     def run(self, words, room: int | None = None) -> subprocess.CompletedProcess:
         """Run with `room` bytes of space left; None for enough."""
@@ -86,7 +87,7 @@ class Disk:
             remount = ["mount", "-o"]
             subprocess.run([*remount, "remount,ro", self.folder], check=True)
         elif os.geteuid() == 0:
-            absent("root may write everywhere, and cannot mount here")
+            pytest.skip("root may write everywhere, and cannot mount here")
         else:
             self.folder.chmod(0o555)
         try:
@@ -159,7 +160,10 @@ def recordings_job(source: Path, out: Path):
 def training_job(source: Path, out: Path):
     train = make_dir(source / "train", [f"t{n}" for n in range(4)])
     dev = make_dir(source / "dev", [f"d{n}" for n in range(3)], seed=1)
-    settings = write_settings(source / "x.yaml", num_steps=20, checkpoint_every=5)
+    network = {"type": "xvector", "width": 32, "pool_dim": 32, "embed_dim": 12}
+    settings = write_settings(
+        source / "x.yaml", num_steps=20, checkpoint_every=5, model=network
+    )
     words = ["steps/train_embedding.py", "--device", "cpu", settings, train, dev]
     return [*words, out], ["final.pt"]
 
