@@ -11,3 +11,9 @@ export LC_ALL=C
 export PYTHONPATH=$CHRONOVOX_ROOT/steps
 
 . "$CHRONOVOX_ROOT/utils/set_up_python.sh"
+
+# Ctrl-C ends a script even if what it had just started came to its end all the same.
+case $- in
+  *i*) ;;
+  *) trap 'trap - INT; kill -INT $$' INT ;;
+esac

@@ -95,7 +95,7 @@ fi
 
 begin() {
   [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
-  echo "run.sh: stage $(echo "$STAGES" | grep "^$1 ")"
+  echo "run.sh: stage $(echo "$STAGES" | grep "^$1 ")" || exit 1
 }
 
 # The trial lists of a set: all on test data, the first on development data.
@@ -140,9 +140,7 @@ if begin 3; then
       --allow-pipes "$allow_pipes" --max-fail-ratio "$max_fail_ratio" \
       data/$set exp/make_vad fbank
     utils/fix_data_dir.py data/$set # takes out what was dropped, if anything was
-    for name in $(lists_of $set); do # and so do lists that are older than that
-      [ data/$set/trials/"$name" -nt data/$set/utt2spk ] || select_trials $set "$name"
-    done
+    for name in $(lists_of $set); do select_trials $set "$name"; done # from what is left
   done
 fi
 

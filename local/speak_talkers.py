@@ -9,6 +9,7 @@ Makes AUDIO/<talker>/<session>/<utterance>.wav (16 kHz, 16 bit) and UTTERANCES,
 lines `<utterance> <number of samples>`. A talker's folder is emptied first.
 """
 
+import io
 import multiprocessing
 import os
 import shutil
@@ -51,10 +52,12 @@ def speak_talker(settings: Settings, talker: world.Talker, data: Path, audio: Pa
             voice = synthesizer.speak(utterance.text, rate_wpm)
             samples = sound.record(settings, talker, session, number, setup, voice)
             path = folder / session.name / f"{utterance.name}.wav"
+            recording = io.BytesIO()  # soundfile hides the errors of a disk
+            soundfile.write(
+                recording, samples, sound.SAMPLING_RATE, format="WAV", subtype="PCM_16"
+            )
             with files.atomic_write(path, "wb") as out:
-                soundfile.write(
-                    out, samples, sound.SAMPLING_RATE, format="WAV", subtype="PCM_16"
-                )
+                out.write(recording.getvalue())
             made.append((utterance.name, len(samples)))
     return made
 
@@ -65,8 +68,10 @@ def _work(connection, settings, talker, data: Path, audio: Path) -> None:
     try:
         os.chdir(data.parent)  # the library only takes short paths
         connection.send(speak_talker(settings, talker, Path(data.name), audio))
-    except (cli.UserError, OSError) as error:
+    except cli.UserError as error:
         connection.send(str(error))
+    except OSError as error:
+        connection.send(cli.explain(error))
 
 
 def in_own_process(settings: Settings, talker: world.Talker, data: Path, audio: Path):

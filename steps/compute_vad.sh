@@ -46,6 +46,7 @@ for file in "$config" "$data/feats.scp" "$data/conf/features.yaml"; do
   [ -f "$file" ] || { echo "compute_vad.sh: no such file: '$file'" >&2; exit 1; }
 done
 
+lock_folder "$data"
 split_table "$data/feats.scp" "$base/feats.JOB.scp"
 mkdir -p "$vaddir"
 # What an earlier run left must not be taken for the result of one that fails.

@@ -51,6 +51,7 @@ for file in "$exp/config.yaml" "$exp/features.yaml" "$exp/final.pt" \
 done
 
 mkdir -p "$out/log"
+lock_folder "$out"
 [ -s "$data/feats.scp" ] || {
   echo "extract_embeddings.sh: empty: $data/feats.scp: run steps/make_fbank.sh" >&2
   exit 1

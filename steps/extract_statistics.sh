@@ -55,8 +55,9 @@ done
 
 utts=$data/wav.scp
 [ -f "$data/segments" ] && utts=$data/segments
-split_table "$utts" "$parts/utts.JOB"
 mkdir -p "$out/log"
+lock_folder "$out"
+split_table "$utts" "$parts/utts.JOB"
 # What an earlier run left must not be taken for the result of one that fails.
 rm -f "$out/xvector.scp" "$out/spk_xvector.scp" "$out/made_from"
 

@@ -52,6 +52,7 @@ base=$logdir/make_${type}_$name
 for file in "$config" "$data/wav.scp" "$data/utt2spk" "$data/spk2utt"; do
   [ -f "$file" ] || { echo "make_$type.sh: no such file: '$file'" >&2; exit 1; }
 done
+lock_folder "$data"
 if [ -f "$data/.backup/unfinished" ]; then
   utils/fix_data_dir.py "$data" # it was killed before it was done
 fi

@@ -58,6 +58,7 @@ done
 utts=$src/wav.scp
 [ -f "$src/segments" ] && utts=$src/segments
 mkdir -p "$work" "$audio"
+lock_folder "$dst"
 split_table "$utts" "$work/parts/utts.JOB"
 rm -f "$dst/wav.scp" # what is there is whole, or has none
 

@@ -44,16 +44,26 @@ def run(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess
     return done
 
 
-def run_and_kill(folder: Path, words, started, whole_group: bool = True) -> bool:
-    """Start `words`, wait until `started()`, kill -9; True if it was still running."""
-    process = subprocess.Popen(
-        words, cwd=folder, env=environment(), start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+def start_until(folder: Path, words, started) -> subprocess.Popen:
+    """Start `words` in a session of its own; returns when `started()`, or at its end.
+
+    What it prints goes to `folder`/screen.log.
+    """
+    with open(folder / "screen.log", "w") as screen:
+        process = subprocess.Popen(
+            words, cwd=folder, env=environment(), start_new_session=True,
+            stdout=screen, stderr=screen,
+        )  # fmt: skip
     deadline = time.monotonic() + 300
     while not started() and process.poll() is None:
         assert time.monotonic() < deadline, f"{words}: never came to the point to kill"
         time.sleep(0.005)
+    return process
+
+
+def run_and_kill(folder: Path, words, started, whole_group: bool = True) -> bool:
+    """Start `words`, wait until `started()`, kill -9; True if it was still running."""
+    process = start_until(folder, words, started)
     alive = process.poll() is None
     if alive and whole_group:
         os.killpg(process.pid, signal.SIGKILL)
@@ -61,6 +71,25 @@ def run_and_kill(folder: Path, words, started, whole_group: bool = True) -> bool
         process.kill()
     process.wait()
     return alive
+
+
+def run_and_interrupt(folder: Path, words, after_s: float) -> None:
+    """Start `words`, press Ctrl-C after some seconds: it ends soon and quietly."""
+    begin = time.monotonic()
+    process = start_until(folder, words, lambda: time.monotonic() > begin + after_s)
+    assert process.poll() is None, f"{words}: over before it could be interrupted"
+    os.killpg(process.pid, signal.SIGINT)
+    code = process.wait(20)
+    said = (folder / "screen.log").read_text()
+    assert code in (130, -signal.SIGINT) and "Traceback" not in said, said
+
+
+def set_clocks_apart(folder: Path, hours: int) -> None:
+    """Give the files below `folder` times as from machines whose clocks are apart."""
+    for number, path in enumerate(sorted(folder.rglob("*"))):
+        shift_s = 3600 * hours * (1 if number % 2 else -1)
+        if path.is_file():
+            os.utime(path, times=(time.time() + shift_s,) * 2)
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -5,8 +5,9 @@
 # e.g.:  tests/run.sh -k trials
 #
 # --full adds the longer proofs (a million hostile inputs; default corpus size, many
-# seeds) and prints the tables that RESULTS keeps. With CHRONOVOX_REQUIRE_ALL=1 a test
-# that lacks something from outside fails instead of skipping.
+# seeds; a hundred kills) and prints the tables that RESULTS keeps. With
+# CHRONOVOX_REQUIRE_ALL=1 a test that lacks something from outside fails instead of
+# skipping.
 
 set -euo pipefail
 
@@ -24,4 +25,5 @@ python3 -m pytest "$@"
 if $full; then
   tests/full/fuzz.py
   tests/full/run.sh
+  tests/full/kills.py
 fi

@@ -1,5 +1,6 @@
 """Arks against kaldi_native_io (Kaldi's own code, compiled), and every trap."""
 
+import errno
 import os
 import pickle
 import struct
@@ -311,6 +312,21 @@ def test_what_kaldi_could_not_read_back_is_not_written(tmp_path, key, array, mes
     assert (tmp_path / "x.ark").read_bytes() == before
     assert len(entries(tmp_path)) == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.ark", "x.scp"]
+
+
+def test_an_older_table_never_stands_beside_a_new_ark(tmp_path, monkeypatch):
+    """Killed, or out of disk space, between the one and the other."""
+    paths = (tmp_path / "x.ark", tmp_path / "x.scp")
+    with kaldi_io.ArkWriter(*paths, ndim=1) as writer:
+        writer.write("a", np.ones(3))
+
+    def fails(path, table):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(kaldi_io, "write_table", fails)
+    with pytest.raises(OSError), kaldi_io.ArkWriter(*paths, ndim=1) as writer:
+        writer.write("b", np.ones(4))
+    assert not paths[1].exists()
 
 
 def test_a_row_matrix_is_no_vector(tmp_path):

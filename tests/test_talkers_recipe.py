@@ -2,14 +2,24 @@
 
 import csv
 import gzip
+import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy
 import soundfile
 import torch
 from kaldi_features import oracle
-from recipe_tools import SMALL, TINY_MODEL, digests, run, run_and_kill
+from recipe_tools import (
+    SMALL,
+    TINY_MODEL,
+    digests,
+    run,
+    run_and_interrupt,
+    run_and_kill,
+    set_clocks_apart,
+)
 
 from chronovox import config, datadir, models
 from chronovox.features import Extractor, FeatureConfig, apply_cmn
@@ -66,7 +76,8 @@ def test_truth_is_not_needed_by_stages_1_to_6(finished_recipe, tmp_path):
     assert digests(finished_recipe / "exp") == before
 
 
-def test_a_run_killed_in_every_stage_gives_the_undisturbed_result(finished_recipe):
+def test_a_run_stopped_in_every_stage_gives_the_undisturbed_result(finished_recipe):
+    """By kill -9 and by Ctrl-C, while clocks are an hour apart."""
     folder = finished_recipe
     data, exp = digests(folder / "data"), digests(folder / "exp")
     kept = {name: folder / name for name in ("data", "exp", "fbank")}
@@ -85,7 +96,9 @@ def test_a_run_killed_in_every_stage_gives_the_undisturbed_result(finished_recip
         words = ["./run.sh", *SMALL, *TINY_MODEL, "--stage", str(stage)]
         alive = run_and_kill(folder, words, path.exists, whole_group=kill_at % 2 == 0)
         assert alive, f"stage {kill_at} was over before it could be killed"
-        stage = kill_at
+        stage = words[-1] = kill_at
+        set_clocks_apart(folder / "data", hours=1 - stage % 2 * 2)
+        run_and_interrupt(folder, list(map(str, words)), after_s=1.5)
     run(folder, "./run.sh", *SMALL, *TINY_MODEL, "--stage", str(stage))
     try:
         assert digests(folder / "data") == data
@@ -133,7 +146,12 @@ def test_recordings_that_are_dropped_leave_the_trials_too(finished_recipe, tmp_p
     shutil.copytree(finished_recipe, folder, symlinks=True)
     shutil.rmtree(folder / "exp")
     silent = {name: silence_one(folder / "data" / name) for name in ("test", "dev")}
-    run(folder, "./run.sh", *SMALL, *TINY_MODEL, "--stage", "1")
+    options = [*SMALL, *TINY_MODEL]
+    run(folder, "./run.sh", *options, "--stage", "1", "--stop-stage", "2")
+    set_clocks_apart(folder / "data", hours=1)
+    for path in folder.glob("data/*/trials/*"):  # as if they were newer than all
+        os.utime(path, times=(time.time() + 7200,) * 2)
+    run(folder, "./run.sh", *options, "--stage", "3")
     for name, utt in silent.items():
         lists = [folder / "data" / name / "trials" / kind for kind in LISTS]
         assert lists[0].exists()

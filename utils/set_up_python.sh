@@ -9,6 +9,7 @@
 _make_venv() (
   cd "$CHRONOVOX_ROOT" || exit 1
   exec 8>.venv.lock
+  PATH=${PATH//"$CHRONOVOX_ROOT/utils/python:"/} # which needs it already
   flock 8 || exit 1
   # Another process may have made it while this one waited.
   if [ "$(cat .venv/made-from 2>/dev/null)" = "$1" ]; then exit 0; fi
@@ -30,7 +31,6 @@ if [ -n "${CHRONOVOX_PYTHON:-}" ]; then
     echo "path.sh: CHRONOVOX_PYTHON=$CHRONOVOX_PYTHON is no program" >&2
     exit 1
   fi
-  PATH=$CHRONOVOX_ROOT/utils/given_python:$PATH
 else
   _torch=$(sed -n 's/^ *"\(torch==[0-9.]*\)",$/\1/p' "$CHRONOVOX_ROOT/pyproject.toml")
   _from="$(cksum < "$CHRONOVOX_ROOT/requirements.lock") $_torch"
@@ -39,4 +39,5 @@ else
   fi
   PATH=$CHRONOVOX_ROOT/.venv/bin:$PATH
 fi
+PATH=$CHRONOVOX_ROOT/utils/python:$PATH
 export PATH

@@ -5,11 +5,18 @@ of the operating system such as a full disk), 2 wrong usage, 130 interrupted.
 """
 
 import argparse
+import contextlib
+import errno
 import logging
 import os
+import signal
 import sys
 
 log = logging.getLogger("chronovox")
+_ROOM, _OTHER = "make room, then run again", "it must be writable: name another place"
+_REMEDIES = {
+    errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _OTHER
+}  # fmt: skip
 
 
 class UserError(Exception):
@@ -83,6 +90,23 @@ def _shown(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
+def explain(error: OSError) -> str:
+    """An error of the operating system in a line: file, reason, and remedy."""
+    words = (error.filename, error.strerror, _REMEDIES.get(error.errno))
+    return ": ".join(str(word) for word in words if word)
+
+
+def _flush() -> None:
+    """Write out what was printed; after an error Python does not try it again."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
 def run(main) -> None:
     """Run a script's `main(argv=None) -> int` and exit with its code."""
     script = os.path.basename(sys.argv[0])
@@ -90,21 +114,24 @@ def run(main) -> None:
         stream=sys.stderr, level=logging.INFO, format=f"{script}: %(message)s"
     )
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # utils/python/
         code = main()
-        sys.stdout.flush()
+        _flush()
     except UserError as error:
         print(f"{script}: error: {_shown(str(error))}", file=sys.stderr)
         code = 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
         if error.errno is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"{script}: error: {where}{error.strerror}", file=sys.stderr)
+        print(f"{script}: error: {_shown(explain(error))}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print(f"{script}: interrupted", file=sys.stderr)
         code = 130
+    with contextlib.suppress(OSError):
+        _flush()
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Python's end
     sys.exit(code)

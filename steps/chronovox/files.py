@@ -1,12 +1,32 @@
 """Writing files so that a killed run leaves the old file or the whole new one."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 from pathlib import Path
 
 from chronovox.cli import UserError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def named(path):
+    """Let an error of a full disk name `path`, which by itself it does not.
+
+    Such an error is found behind the exception of a library, too.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = error
+        while cause is not None and getattr(cause, "errno", None) not in _NO_ROOM:
+            cause = cause.__context__
+        if cause is None or cause.filename is not None:
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from None
 
 
 def temporary_name(path) -> Path:
@@ -55,11 +75,12 @@ def atomic_write(path, mode: str = "w", sync: bool = False):
     temporary = temporary_name(path)
     stream = _open_locked(temporary, path, mode)
     try:
-        yield stream
-        stream.flush()
-        if sync:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with named(path):
+            yield stream
+            stream.flush()
+            if sync:
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

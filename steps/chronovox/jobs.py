@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chronovox import cli
+from chronovox import cli, files
 
 # A word that is one of these is meant for a shell; all others mean themselves.
 _FOR_SHELL = ("|", ">", ">>", "<", "2>&1", "&&", ";")
@@ -290,7 +290,7 @@ def start(
     log = task.log_path(number)
     log.parent.mkdir(parents=True, exist_ok=True)
     again = f"# Run again: attempt {attempt}\n" if attempt > 1 else ""
-    with open(log, "a" if again else "w") as stream:
+    with files.named(log), open(log, "a" if again else "w") as stream:
         stream.write(again + header(task.command(number)))
     parent = os.getpid()
 
@@ -315,7 +315,7 @@ def start(
 
 def write_on(log: Path, text: str) -> None:
     """Add to the end of a log."""
-    with open(log, "a") as stream:
+    with files.named(log), open(log, "a") as stream:
         stream.write(text)
 
 

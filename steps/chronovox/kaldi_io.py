@@ -384,6 +384,8 @@ class ArkWriter:
         self._last = key
 
     def __exit__(self, *error) -> None:
+        if error[0] is None and self._scp is not None:  # none may stand beside this ark
+            Path(self._scp).unlink(missing_ok=True)
         self._context.__exit__(*error)
         if error[0] is None and self._scp is not None:
             write_table(self._scp, self._entries)

@@ -10,6 +10,7 @@ CONVERTED.dropped names what cannot be used and why (unreadable, truncated, sile
 or recorded below 16 kHz: bandwidth that is not there cannot be made up).
 """
 
+import io
 from math import gcd
 from pathlib import Path
 
@@ -48,8 +49,10 @@ def convert(path: str, target: Path) -> tuple[str, int]:
         return path, len(samples)
     mono = np.clip(to_16k_mono(samples, rate), -1.0, 1.0)
     audio.check_samples(mono)  # channels can cancel each other
+    recording = io.BytesIO()  # soundfile hides the errors of a disk
+    soundfile.write(recording, mono, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
     with files.atomic_write(target, "wb") as stream:
-        soundfile.write(stream, mono, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
+        stream.write(recording.getvalue())
     return str(target), len(mono)
 
 

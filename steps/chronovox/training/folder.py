@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import json
-import os
 from pathlib import Path
 
 from chronovox import config, datadir, runinfo
@@ -17,14 +16,12 @@ from chronovox.training.settings import TrainingConfig
 def locked(exp: Path):
     """Hold `exp` alone. Raises UserError if another process does."""
     exp.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(exp, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with open(exp / ".lock", "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{exp}: another process is training this model") from None
         yield
-    except BlockingIOError:
-        raise UserError(f"{exp}: another process is training this model") from None
-    finally:
-        os.close(descriptor)
 
 
 def report_dropped(train_set, path: Path, max_fail_ratio: float) -> None:

@@ -4,6 +4,7 @@ import os
 import time
 
 from chronovox.cli import log
+from chronovox.files import named
 from chronovox.training.settings import TrainingConfig
 
 
@@ -88,12 +89,15 @@ class Progress:
 
     def draw(self, step: int, **values: float) -> None:
         """Put values into the curves."""
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        with named(self._writer.log_dir):
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with named(self._writer.log_dir):
+                self._writer.close()
         if self._bar is not None:
             self._bar.close()
