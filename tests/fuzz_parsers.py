@@ -39,6 +39,7 @@ from chronovox.cli import UserError
 from chronovox.evaluation import results
 from chronovox.features import FeatureConfig, VadConfig
 from chronovox.scoring import read_info, read_scores
+from chronovox.training import folder as model_folder
 from chronovox.trials import read_trials, write_trials
 from chronovox.trials.rules import Rules
 
@@ -351,7 +352,7 @@ def parse_corpus(content, folder):
 def parse_runinfo(content, folder):
     put(folder, content, "runinfo.json")
     put(folder, b"", "final.pt")
-    if not step("train_embedding").is_finished(folder, "f"):
+    if not model_folder.is_finished(folder, "f"):
         raise UserError(f"{folder}: not finished")
 
 
