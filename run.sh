@@ -2,7 +2,6 @@
 # chronovox: speaker verification over time. This is the default recipe, and the
 # table of contents of the project: every stage below reads and writes Kaldi files
 # that can be looked at (steps/show_ark.py), replaced, or made again by itself.
-#
 # The corpus is swapped by standing elsewhere: `cd egs/own_corpus && ./run.sh`.
 # A recipe directory holds local/ conf/ path.sh cmd.sh and links to steps/ utils/.
 
@@ -34,6 +33,7 @@ Options (default):
   --model-config FILE     what to train (conf/xvector_aam.yaml)
   --seeds NUMBERS         seeds of training: one model each ('1')
   --model DIR             take this trained model through stages 5 to 7 instead
+  --train-opts WORDS      options for steps/train_embedding.py, split at blanks ('')
   --device NAME           auto, cpu or cuda, for training (auto)
   --allow-pipes BOOL      run the commands that wav.scp holds (false)
   --max-fail-ratio X      share of utterances that may be dropped (0.05)
@@ -50,6 +50,7 @@ trials_seed=1
 model_config=conf/xvector_aam.yaml
 seeds=1
 model=
+train_opts=
 device=auto
 allow_pipes=false
 max_fail_ratio=0.05
@@ -145,13 +146,14 @@ if begin 3; then
 fi
 
 if begin 4; then
-  gpu=0
-  if [ "$device" = cuda ]; then gpu=1; fi
-  if [ "$device" = auto ] && nvidia-smi -L &> /dev/null; then gpu=1; fi
+  if [ "$device" = auto ] && nvidia-smi -L &> /dev/null; then device=cuda; fi
+  [[ "--num-procs 1 $train_opts " =~ .*--num-procs\ +([0-9]+)\  ]] # the last one
+  if [ "$device" = cuda ]; then gpu=${BASH_REMATCH[1]}; else gpu=0; fi
   for seed in $seeds; do
     m=exp/$(basename "$model_config" .yaml)_s$seed
     echo "run.sh: training $m, progress in $m/log/train.log"
-    $cuda_cmd --gpu "$gpu" "$m/log/train.log" steps/train_embedding.py \
+    # shellcheck disable=SC2086  # train_opts is split at blanks
+    $cuda_cmd --gpu "$gpu" "$m/log/train.log" steps/train_embedding.py $train_opts \
       --device "$device" --seed "$seed" --dev-trials "data/dev/trials/${trials%% *}" \
       "$model_config" data/train data/dev "$m"
   done

@@ -14,22 +14,31 @@ Options (default):
   --test-speakers WHICH   a number, or names joined by commas (a fifth of those
                           with two or more sessions)
   --dev-speakers WHICH    likewise, for the training log (a fifth of the others)
-Stage 0 uses these four and remembers them: without --corpus the last corpora are
-used, and if none of the four is given, all is as it was.
+  --noises DIR            recordings of noise, made into data/noises, and
+  --responses DIR         impulse responses of rooms, into data/responses, both for
+                          --model-config conf/xvector_augment.yaml
+Stage 0 uses these. It remembers the first four: without --corpus the last corpora
+are used, and if none of the four is given, all is as it was.
 Every option of the project's run.sh (../../run.sh --help) may follow; the default
 of --seeds is '1 2 3' here, and of --trials 'random'."
 
+unset OWN_CORPORA OWN_OPTIONS OWN_NOISES OWN_RESPONSES
 corpora=()
 prepare=()
 rest=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --corpus | --speakers | --test-speakers | --dev-speakers)
+    --corpus | --speakers | --test-speakers | --dev-speakers | --noises | --responses)
       if [ -z "${2:-}" ] || [[ $2 == --* ]]; then
         printf 'run.sh: %s needs a value\n%s\n' "$1" "$help_message" >&2
         exit 2
       fi
-      if [ "$1" = --corpus ]; then corpora+=("$2"); else prepare+=("$1" "$2"); fi
+      case $1 in
+        --corpus) corpora+=("$2") ;;
+        --noises) export OWN_NOISES=$2 ;;
+        --responses) export OWN_RESPONSES=$2 ;;
+        *) prepare+=("$1" "$2") ;;
+      esac
       shift 2 ;;
     --help) echo "$help_message"; exit 0 ;;
     *) rest+=("$1"); shift ;;
@@ -37,7 +46,6 @@ while [ $# -gt 0 ]; do
 done
 
 # Paths may hold blanks, so local/prepare_data.sh gets them one word a line.
-unset OWN_CORPORA OWN_OPTIONS
 if [ ${#corpora[@]} -gt 0 ]; then
   OWN_CORPORA=$(printf '%s\n' "${corpora[@]}")
   export OWN_CORPORA

@@ -7,9 +7,11 @@
 # Inputs (environment, set by run.sh from its options; stored in DATA/local, where
 # the last ones are taken from if they are not set):
 #   OWN_CORPORA   one directory a line
+#   OWN_NOISES, OWN_RESPONSES   folders of noises and of impulse responses, or none
 #   OWN_OPTIONS   options of local/make_data_dirs.py, one word a line
 # Outputs:
 #   DATA/{train,dev,test}   Kaldi tables and lhotse manifests
+#   DATA/{noises,responses} data directories of what was given
 #   DATA/audio              recordings that had to be converted to 16 kHz mono
 #   DATA/local/dropped      recordings that cannot be used, and why
 #   DATA/local/ignored      files that are no recordings, and why
@@ -42,6 +44,13 @@ if [ -z "${OWN_CORPORA:-}" ] && [ ! -f "$local/corpora" ]; then
   exit 1
 fi
 mkdir -p "$local"
+for name in noises responses; do
+  variable=OWN_${name^^}
+  if [ -n "${!variable:-}" ]; then
+    local/prepare_noises.py --nj "$nj" --max-fail-ratio "$max_fail_ratio" \
+      "${!variable}" "$data/$name"
+  fi
+done
 # What is given is remembered at the end, once it is known to do.
 for name in corpora options; do
   if [ -f "$local/$name" ]; then cp "$local/$name" "$local/$name.tried"; fi
