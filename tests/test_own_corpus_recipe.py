@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from data_dirs import noise
 from recipe_tools import ROOT, TINY_MODEL, copy_project, digests, run
 
@@ -197,3 +198,47 @@ def test_sessions_that_cleaning_would_merge_are_refused(recipe, small):
     save(small / "spk 0/day+1/x.wav", noise(900))
     done = prepare(recipe, small, code=1)
     assert "day 1 and" in done and "day+1 are both session 'spk_0-day_1'" in done
+
+
+def test_training_on_changed_recordings(recipe, small, tmp_path):
+    """Noises and responses of any shape, and options for the training."""
+    for seed, path in enumerate(sorted(small.glob("*/*/*.wav"))):
+        save(path, noise(8000, seed))
+    save(tmp_path / "noises/traffic/stereo.wav", np.stack([noise(9000)] * 2, 1), 44100)
+    save(tmp_path / "noises/fan.flac", noise(400))
+    save(tmp_path / "rooms/hall.wav", noise(2000) * np.exp(-np.arange(2000) / 300))
+    config = yaml.safe_load((ROOT / TINY_MODEL[1]).read_text())
+    config |= {"num_steps": 4, "chunk_frames": [15, 20], "batch_size": 8}
+    config["augment"] = {
+        "speeds": [0.9, 1.0], "tempo": [0.9, 1.1], "prob": 1.0,
+        "noises": {"noise": {"data": "data/noises"}},
+        "babble": {"num_speakers": [1, 1]}, "reverb": {"data": "data/responses"},
+    }  # fmt: skip
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump(config))
+    prepare(
+        recipe, small, "--noises", str(tmp_path / "noises"),
+        "--responses", str(tmp_path / "rooms"),
+    )  # fmt: skip
+    assert list(datadir.read_table(recipe / "data/noises/wav.scp")) == [
+        "fan", "traffic_stereo",
+    ]  # fmt: skip
+    run(
+        recipe, "./run.sh", "--stage", "2", "--stop-stage", "4", "--nj", "1",
+        "--model-config", str(tmp_path / "changed.yaml"), "--seeds", "1",
+        "--train-opts", "--num-workers 1 --num-procs 2",
+    )  # fmt: skip
+    model = recipe / "exp/changed_s1"
+    assert (model / "final.pt").exists()
+    speakers = list(datadir.read_table(model / "spk2id"))
+    plain = [spk for spk in speakers if not spk.startswith("sp0.9-")]
+    assert speakers == sorted(plain + [f"sp0.9-{spk}" for spk in plain])
+    assert '"num_procs": 2' in (model / "runinfo.json").read_text()
+
+
+def test_a_folder_without_noises_is_refused(recipe, small, tmp_path):
+    said = prepare(recipe, small, "--noises", str(tmp_path / "none"), code=1)
+    assert "none: no such folder" in said
+    (tmp_path / "empty").mkdir()
+    said = prepare(recipe, small, "--responses", str(tmp_path / "empty"), code=1)
+    assert "empty: no .wav or .flac file in it" in said
+    prepare(recipe, small, "--noises", code=2)

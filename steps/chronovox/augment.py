@@ -93,6 +93,7 @@ def change_tempo(samples: np.ndarray, factor: float, sampling_rate: int) -> np.n
     if factor == 1:
         return samples
     graph = av.filter.Graph()
+    graph.threads = 1  # or each call starts and ends threads
     source = graph.add_abuffer(
         sample_rate=sampling_rate, format="flt", layout="mono",
         time_base=Fraction(1, sampling_rate),

@@ -150,9 +150,9 @@ def launch(num_procs: int, script: str, arguments: list[str]) -> int:
         if REQUEUE_CODE in codes.values():
             return REQUEUE_CODE
         for rank, code in codes.items():
-            if code < 0:
+            if code < 0 and code != -signal.SIGTERM:  # so torchrun ends the others
                 raise UserError(killed(rank, -code)) from None
-        return max(codes.values())
+        return max(1, *codes.values())
     except SignalException as stopped:
         if stopped.sigval in (signal.SIGTERM, signal.SIGUSR1):
             return REQUEUE_CODE
