@@ -18,7 +18,7 @@ import pytest
 import torch
 from conftest import ROOT, absent
 from data_dirs import make_noise_dir
-from slurm_cluster import Cluster, missing_programs, wait_for
+from slurm_cluster import Cluster, free_ports, missing_programs, wait_for
 from training_data import FEATURES, make_dir, write_settings
 
 import train_embedding
@@ -386,6 +386,25 @@ def test_embeddings_are_those_of_run_py(cluster, tmp_path):
     assert len(made[0]["xvector.scp"].splitlines()) == 4
     assert made[0] == made[1]
     assert "JobName=extract.JOB" in cluster.ask("scontrol", "show", "jobs")
+
+
+def test_srun_starts_torchrun(cluster, tmp_path):
+    """Two processes of a training, each started by a torchrun of its own."""
+    make_dir(tmp_path / "train", [f"t{n}" for n in range(4)])
+    make_dir(tmp_path / "dev", ["d0", "d1"], seed=1)
+    write_settings(tmp_path / "x.yaml", num_steps=10)
+    words = [
+        "srun", "--ntasks", "2", "--overcommit", "torchrun", "--nnodes", "2",
+        "--nproc_per_node", "1", "--rdzv_backend", "c10d", "--rdzv_id", "test",
+        "--rdzv_endpoint", f"localhost:{free_ports(1)[0]}",
+        ROOT / "steps/train_embedding.py", "--device", "cpu",
+        *(tmp_path / name for name in ("x.yaml", "train", "dev", "exp")),
+    ]  # fmt: skip
+    log = tmp_path / "train.log"
+    shell(cluster, "utils/slurm.py", "--num-threads", "2", log, *words)
+    assert (tmp_path / "exp/final.pt").exists()
+    assert '"num_procs": 2' in (tmp_path / "exp/runinfo.json").read_text()
+    assert text_of(log).count("wrote ") == 1
 
 
 def test_at_the_time_limit_a_job_that_saves_goes_on_and_another_fails(cluster, limited):
