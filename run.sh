@@ -147,7 +147,7 @@ fi
 
 if begin 4; then
   if [ "$device" = auto ] && nvidia-smi -L &> /dev/null; then device=cuda; fi
-  [[ "--num-procs 1 $train_opts " =~ .*--num-procs\ +([0-9]+)\  ]] # the last one
+  [[ "--num-procs 1 $train_opts " =~ .*--num-procs[\ =]+([0-9]+)\  ]] # the last one
   if [ "$device" = cuda ]; then gpu=${BASH_REMATCH[1]}; else gpu=0; fi
   for seed in $seeds; do
     m=exp/$(basename "$model_config" .yaml)_s$seed

@@ -40,6 +40,7 @@ if [ ! -f "$data/wav.scp" ]; then
 fi
 utts=$data/wav.scp
 [ -f "$data/segments" ] && utts=$data/segments
+lock_folder "$data"
 split_table "$utts" "$base/utts.JOB"
 
 # shellcheck disable=SC2086 # cmd holds a program and its options

@@ -132,15 +132,23 @@ def read_settings(args, features: FeatureConfig):
     return settings, min_frames
 
 
-def on_scratch(data: Path, exp: Path, settings, ranks):
-    """The context of a copy of `data` on $TMPDIR. Raises UserError without one."""
+def on_scratch(data: Path, exp: Path, settings, ranks, should_stop):
+    """The context of a copy of `data` on $TMPDIR. Raises UserError without one, and
+    Stopped between two files.
+    """
+    from chronovox.training.loop import Stopped
+
+    def check():
+        if should_stop():
+            raise Stopped("stopped before training: run again to begin")
+
     scratch = os.environ.get("TMPDIR")
     if not scratch:
         raise UserError("--scratch true: TMPDIR is not set: set it to a local disk")
     scps = ["feats.scp" if settings.augment is None else "wav.scp"]
     if settings.frontend.vad:
         scps.append("vad.scp")
-    return staged(data, exp, scps, scratch, ranks.wait, ranks.first_here)
+    return staged(data, exp, scps, scratch, ranks.wait, ranks.first_here, check)
 
 
 def run(args, exp: Path, ranks, device, stack: contextlib.ExitStack) -> int:
@@ -148,16 +156,15 @@ def run(args, exp: Path, ranks, device, stack: contextlib.ExitStack) -> int:
     from chronovox.training.data import MAX_WORKERS, TrainingSet
     from chronovox.training.development import Development
     from chronovox.training.folder import describe, is_finished, report_dropped
-    from chronovox.training.loop import Stopped, train
+    from chronovox.training.loop import Stopped, reading, train
 
     if args.num_workers > MAX_WORKERS:
         raise UserError(f"--num-workers: {args.num_workers}, {MAX_WORKERS} at most")
+    should_stop = stop_requests()
     data_train, data_dev = Path(args.data_train), Path(args.data_dev)
     features = check_data(data_train, data_dev)
     settings, min_frames = read_settings(args, features)
     ranks.check_batch_size(settings.batch_size)
-    if args.scratch:
-        data_train = stack.enter_context(on_scratch(data_train, exp, settings, ranks))
     train_set = TrainingSet(data_train, settings, features, args.batch_features)
     if ranks.first:
         report_dropped(train_set, exp / "log" / "dropped", args.max_fail_ratio)
@@ -178,10 +185,15 @@ def run(args, exp: Path, ranks, device, stack: contextlib.ExitStack) -> int:
         exp / "checkpoints", settings.checkpoint_every, settings.average
     )
     try:
-        network = train(
-            settings, train_set, development, checkpoints, fingerprint, device,
-            args.num_workers, stop_requests(), exp / "log" / "tensorboard", ranks,
-        )  # fmt: skip
+        if args.scratch:
+            copy = on_scratch(data_train, exp, settings, ranks, should_stop)
+            data_train = stack.enter_context(copy)
+            train_set = TrainingSet(data_train, settings, features, args.batch_features)
+        with reading(train_set):
+            network = train(
+                settings, train_set, development, checkpoints, fingerprint, device,
+                args.num_workers, should_stop, exp / "log" / "tensorboard", ranks,
+            )  # fmt: skip
     except Stopped as stopped:
         log.info("%s: %s", exp, stopped)
         return jobs.REQUEUE_CODE

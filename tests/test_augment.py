@@ -319,3 +319,73 @@ def test_babble_of_a_directory_of_its_own(data, tmp_path):
 def test_wrong_settings_are_named(data, settings, message):
     with pytest.raises(UserError, match=message):
         table(data, **settings)
+
+
+@pytest.mark.parametrize("snip_edges", [True, False])
+@pytest.mark.parametrize(("length", "shift"), [(25, 10), (25, 5), (50, 10), (50, 5)])
+def test_a_piece_is_a_slice_of_the_whole(tmp_path, snip_edges, length, shift):
+    data = make_noise_dir(tmp_path / "data", {"a-0": 30000, "b-0": 20000})
+    (data / "utt2dur").write_text("a-0 1.875\nb-0 1.25\n")
+    features = FeatureConfig(
+        type="fbank", snip_edges=snip_edges, frame_length_ms=length,
+        frame_shift_ms=shift,
+    )  # fmt: skip
+    audio = AudioTable(
+        data, FrontendConfig(cmn="none", vad=False), features, augment.AugmentConfig()
+    )
+    whole = audio.piece("a-0", audio.num_frames["a-0"], np.random.default_rng(0))
+    for seed in range(10):
+        rng, same = np.random.default_rng(seed), np.random.default_rng(seed)
+        piece = audio.piece("a-0", 60, rng)
+        first = int(same.integers(audio.num_frames["a-0"] - 60 + 1))
+        np.testing.assert_allclose(piece, whole[first : first + 60], atol=2e-3)
+
+
+def test_a_piece_at_another_tempo_or_speed_is_not_wrapped(data, monkeypatch):
+    monkeypatch.setattr("chronovox.frontend.repeat", None)  # not to be called
+    audio = table(data, vad=False, speeds=[0.9, 1.0, 1.1], tempo=[0.9, 1.1])
+    for seed in range(40):
+        for utt, there in audio.num_frames.items():
+            if there > 80:
+                rng = np.random.default_rng(seed)
+                assert audio.piece(utt, 50, rng).shape == (50, 80)
+
+
+def test_tables_that_do_not_agree_are_named(tmp_path):
+    folder = make_noise_dir(tmp_path / "data", {"a-0": 30000, "b-0": 20000})
+    features = FeatureConfig(type="fbank")
+
+    def make(**changes):
+        changes = config.from_dict(changes, augment.AugmentConfig, "augment")
+        return AudioTable(folder, FrontendConfig(vad=False), features, changes)
+
+    (folder / "utt2dur").write_text("a-0 1.875\n")  # b-0 was dropped
+    assert list(make(speeds=[1.0]).num_frames) == ["a-0"]
+    (folder / "utt2dur").write_text("a-0 20\nb-0 1.25\n")
+    with pytest.raises(UserError, match=r"a-0: .*(no samples|ends .* s before)"):
+        for seed in range(9):
+            make().piece("a-0", 100, np.random.default_rng(seed))
+    (folder / "utt2dur").write_text("a-0 1.875\nb-0 1.25\nc-0 1\n")
+    (folder / "utt2spk").write_text("a-0 a\nb-0 b\nc-0 c\n")
+    with pytest.raises(UserError, match=r"wav.scp: no line for 1 of 3 utterances"):
+        make()
+    (folder / "utt2dur").write_text("a-0 1.875\nsp0.9-a-0 1.25\n")
+    (folder / "utt2spk").write_text("a-0 a\nsp0.9-a-0 b\n")
+    wavs = (folder / "wav.scp").read_text().replace("b-0 ", "sp0.9-a-0 ")
+    (folder / "wav.scp").write_text(wavs)
+    with pytest.raises(UserError, match="'sp0.9-a-0' is there already"):
+        make(speeds=[0.9, 1.0])
+
+
+def test_other_noises_under_the_same_names_make_another_training(data, tmp_path):
+    settings = {
+        "prob": 1.0, "noises": {"n": {"data": str(tmp_path / "noise")}},
+    }  # fmt: skip
+    digests = set()
+    for length in (3000, 4000):
+        make_noise_dir(tmp_path / "noise", {"n-1": length})
+        digests.add(table(data, **settings).digest(["a-0"]))
+    assert len(digests) == 2
+    missing = {"prob": 1.0, "reverb": {"data": "none"}}
+    with pytest.raises(UserError, match=r"augment: reverb: none/wav.scp.*take reverb"):
+        table(data, **missing)

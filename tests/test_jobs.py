@@ -322,6 +322,17 @@ def test_threads_and_gpus_are_told_to_the_jobs(run, tmp_path):
     assert "\n1 1 4\n" in logs[0] and "\n1 1 6\n" in logs[1]
 
 
+def test_a_job_gets_as_many_gpus_as_it_asks_for(run, tmp_path):
+    words = ["--gpu", "2", "JOB=1:3", "x.JOB.log", "bash", "-c"]
+    script = "echo GPU=$CUDA_VISIBLE_DEVICES; sleep 0.3"
+    run(*words, script, CUDA_VISIBLE_DEVICES="1,4,6,7,8")
+    logs = [(tmp_path / f"x.{n}.log").read_text() for n in (1, 2, 3)]
+    assert "\nGPU=1,4\n" in logs[0] and "\nGPU=6,7\n" in logs[1]
+    assert "\nGPU=1,4\n" in logs[2] or "\nGPU=6,7\n" in logs[2]
+    done = run(*words, script, code=1, CUDA_VISIBLE_DEVICES="1")
+    assert "--gpu 2: this machine has 1" in done.stderr
+
+
 def test_without_a_choice_every_gpu_of_nvidia_smi_takes_a_job(run, tmp_path):
     program = tmp_path / "bin/nvidia-smi"
     program.parent.mkdir()

@@ -16,7 +16,7 @@ from training_data import make_dir, write_settings
 import train_embedding
 from chronovox.cli import UserError
 from chronovox.jobs import REQUEUE_CODE
-from chronovox.training import folder
+from chronovox.training import folder, ranks
 from chronovox.training.checkpoint import load_state
 from chronovox.training.ranks import Ranks
 
@@ -65,10 +65,10 @@ def test_gradients_are_those_of_one_process(world):
     arguments = ["gradient", world / "x.yaml", world / "train", world / "exp"]
     subprocess.run([sys.executable, WORKER, *arguments], check=True, timeout=60)
     alone = torch.load(world / "exp/gradient.0.pt")
-    ranks = torchrun(world / "exp", 2, *arguments)
-    assert [len(rank["taken"]) for rank in ranks] == [5, 4]
-    assert sorted(s for rank in ranks for s in rank["taken"]) == sorted(alone["taken"])
-    for rank in ranks:
+    both = torchrun(world / "exp", 2, *arguments)
+    assert [len(rank["taken"]) for rank in both] == [5, 4]
+    assert sorted(s for rank in both for s in rank["taken"]) == sorted(alone["taken"])
+    for rank in both:
         assert rank["tensors"].keys() == alone["tensors"].keys()
         for name, gradient in alone["tensors"].items():
             assert gradient.norm() > 0, name
@@ -91,8 +91,8 @@ def test_a_training_goes_on_with_another_number_of_processes(world):
     arguments = ["train", world / "x.yaml", world / "train", world / "exp"]
 
     def samples(num_procs: int) -> list[tuple]:
-        ranks = torchrun(world / "exp", num_procs, *arguments)
-        return [sample for rank in ranks for sample in rank["taken"]]
+        left = torchrun(world / "exp", num_procs, *arguments)
+        return [sample for rank in left for sample in rank["taken"]]
 
     whole = samples(1)
     for path in (world / "exp/checkpoints").iterdir():
@@ -138,7 +138,7 @@ def wait_for(path, seconds: float = 60) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_a_checkpoint(world, number):
     write_settings(world / "x.yaml", num_steps=3000, checkpoint_every=20)
-    process = start(world)
+    process = start(world, "--num-workers", "1")
     wait_for(world / "exp/checkpoints/step_20.pt")
     process.send_signal(number)
     assert process.wait(timeout=60) == REQUEUE_CODE, process.stderr.read()
@@ -196,10 +196,9 @@ def test_a_gpu_is_needed_for_each_process(monkeypatch):
     for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    from chronovox.training.ranks import joined
-
+    monkeypatch.setattr(ranks.log, "setLevel", lambda level: None)
     with (
         pytest.raises(UserError, match="1 GPUs for 2 processes"),
-        joined(torch.device("cuda")),
+        ranks.joined(torch.device("cuda")),
     ):
         pass

@@ -74,3 +74,14 @@ def test_other_pins_make_it_anew(project, name, old, new):
     path.write_text(path.read_text().replace(old, new, 1))
     code, asked = set_up(project)
     assert code == 0 and len(asked) == 4
+
+
+def test_our_own_python_is_no_interpreter_of_your_own(project):
+    shutil.copytree(ROOT / "utils/python", project / "utils/python")
+    wrapper = project / "utils/python/python3"
+    done = subprocess.run(
+        ["bash", "-c", "set -euo pipefail; . ./path.sh"], cwd=project, check=False,
+        env={**os.environ, "CHRONOVOX_PYTHON": str(wrapper)}, capture_output=True,
+        text=True, timeout=20,
+    )  # fmt: skip
+    assert done.returncode == 1 and "names our own python3" in done.stderr

@@ -95,3 +95,41 @@ def test_training_reads_the_copies_and_gives_the_same_network(tmp_path, monkeypa
     ours, theirs = (load_state(tmp_path / exp / "final.pt") for exp in ("exp", "plain"))
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
     assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_what_is_no_longer_there_is_no_longer_in_the_copy(tmp_path):
+    data = make_noise_dir(tmp_path / "data", {"a-0": 4000, "b-0": 5000})
+    given = data, "exp", ["wav.scp"], tmp_path / "s"
+    for name, text in (("segments", "a-0 a-0 0 0.1\nb-0 b-0 0 0.1\n"), ("text", "x\n")):
+        (data / name).write_text(text)
+    with staged(*given) as folder:
+        shutil.copytree(folder, tmp_path / "left")
+    shutil.move(tmp_path / "left", folder)
+    (data / "segments").unlink()
+    (data / "text").unlink()
+    wavs = (data / "wav.scp").read_text().splitlines()
+    (data / "wav.scp").write_text(f"{wavs[0]}\n")
+    with staged(*given):
+        assert not (folder / "segments").exists() and not (folder / "text").exists()
+        assert len(list((folder / "files").iterdir())) == 1
+        with (
+            pytest.raises(UserError, match="another process reads these copies"),
+            staged(*given),
+        ):
+            pass
+        assert (folder / "wav.scp").exists()
+
+
+def test_copying_stops_between_two_files(tmp_path):
+    data = make_noise_dir(tmp_path / "data", {"a-0": 4000, "b-0": 5000})
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) == 2:
+            raise InterruptedError
+
+    given = data, "exp", ["wav.scp"], tmp_path / "s"
+    with pytest.raises(InterruptedError), staged(*given, check=check):
+        pass
+    assert not list((tmp_path / "s").iterdir())

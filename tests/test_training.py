@@ -227,13 +227,13 @@ def test_it_learns_to_tell_unseen_speakers_apart(world, tmp_path, loss, caplog):
     assert [event.step for event in curves.Scalars("loss")] == [20, 40, 60, 80, 100]
 
 
-def start(arguments) -> subprocess.Popen:
+def start(arguments, **options) -> subprocess.Popen:
     environment = {
         **os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parent),
     }  # fmt: skip
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments, "--device", "cpu"],
-        env=environment, stderr=subprocess.PIPE, text=True,
+        env=environment, stderr=subprocess.PIPE, text=True, **options,
     )  # fmt: skip
 
 
@@ -257,6 +257,21 @@ def test_killed_and_resumed_training_gives_the_same_bytes(world, tmp_path):
     for name in names:
         assert (exp / name).read_bytes() == (tmp_path / "quiet" / name).read_bytes()
     assert len(list((exp / "checkpoints").iterdir())) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_all_processes_asked_to_stop_it_saves_too(world, number):
+    """As job runners do it: the signal goes to those that read the data as well."""
+    write_settings(world[0], num_steps=100000, checkpoint_every=50)
+    process = start([*world, "--num-workers", "2"], start_new_session=True)
+    exp = Path(world[3])
+    wait_for(exp / "checkpoints/step_50.pt", process)
+    os.killpg(process.pid, number)
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == jobs.REQUEUE_CODE, log
+    step = int(re.search(r"stopped after step (\d+): run again", log)[1])
+    assert load_state(exp / f"checkpoints/step_{step}.pt")["step"] == step
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])

@@ -155,12 +155,19 @@ def make_slots(args) -> list[dict[str, str]]:
     threads = jobs.thread_variables(args.num_threads)
     gpus = visible_gpus() if args.gpu else []
     count = max(1, len(os.sched_getaffinity(0)) // args.num_threads)
+    groups = [
+        ",".join(gpus[n : n + args.gpu]) for n in range(0, len(gpus), args.gpu or 1)
+    ]
+    if gpus and len(gpus) < args.gpu:
+        raise cli.UserError(f"--gpu {args.gpu}: this machine has {len(gpus)}")
+    if gpus:  # what is left over of them is not enough for a job
+        groups = groups[: len(gpus) // args.gpu]
     if args.gpu:
-        count = max(1, len(gpus))
+        count = max(1, len(groups))
     slots = [dict(threads) for _ in range(args.max_jobs_run or count)]
     for number, slot in enumerate(slots):
-        if gpus:
-            slot["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+        if groups:
+            slot["CUDA_VISIBLE_DEVICES"] = groups[number % len(groups)]
     return slots
 
 

@@ -31,6 +31,10 @@ if [ -n "${CHRONOVOX_PYTHON:-}" ]; then
     echo "path.sh: CHRONOVOX_PYTHON=$CHRONOVOX_PYTHON is no program" >&2
     exit 1
   fi
+  if [ "$CHRONOVOX_PYTHON" -ef "$CHRONOVOX_ROOT/utils/python/python3" ]; then
+    echo "path.sh: CHRONOVOX_PYTHON names our own python3, which calls it: unset it" >&2
+    exit 1
+  fi
 else
   _torch=$(sed -n 's/^ *"\(torch==[0-9.]*\)",$/\1/p' "$CHRONOVOX_ROOT/pyproject.toml")
   _from="$(cksum < "$CHRONOVOX_ROOT/requirements.lock") $_torch"

@@ -103,6 +103,10 @@ class WavTable:
             first, last = sound.span(num_samples, rate, span_s)
         return last - first, rate
 
+    def digest(self) -> bytes:
+        """The segments, as bytes to hash."""
+        return repr(self._segments).encode()
+
     def file(self, utt: str) -> str:
         """The file where the recording of an utterance is; of a pipe, the command."""
         rxfile, _ = self._entry(utt)
@@ -144,6 +148,8 @@ def read_file(path) -> tuple[np.ndarray, int]:
 
 def check_samples(samples: np.ndarray, silent: bool = False) -> None:
     """Raise UserError for samples that are not finite, or, unless silent, all equal."""
+    if len(samples) == 0:
+        raise UserError("there are no samples in the part that is wanted")
     low, high = samples.min(), samples.max()
     if not np.isfinite([low, high]).all():
         raise UserError("holds samples that are NaN or infinite: make it again")

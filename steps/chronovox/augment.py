@@ -4,6 +4,7 @@ Every change is a pure function of its arguments; what is random comes from a
 generator that the caller seeds. Samples stay float32, unclipped.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,6 +17,7 @@ from chronovox.cli import UserError
 from chronovox.datadir import read_table
 
 MAX_MASK = 10**5
+_PROBES = 32  # recordings of a kind that count in the digest
 MAX_DENOMINATOR = 1000  # of a speed factor, or a ratio of sampling rates
 
 
@@ -241,6 +243,16 @@ def check_range(name: str, values: list, low: float = -100, high: float = 100) -
         raise ValueError(f"{name} is [lowest, highest], from {low:g} to {high:g}")
 
 
+def _open(kind: str, data_dir: str) -> WavTable:
+    try:
+        return WavTable(data_dir)
+    except UserError as error:
+        raise UserError(
+            f"augment: {kind}: {error}: make that data directory, or take {kind} out "
+            "of the settings"
+        ) from None
+
+
 def _read_speech(data_dir: str) -> tuple[WavTable, dict[str, str]]:
     """The recordings of a data directory, and who speaks in each."""
     speech = WavTable(data_dir)
@@ -274,13 +286,15 @@ class Augmenter:
         if babble and babble.data:
             self._speech, utt2spk = _read_speech(babble.data)
         self._spk2utt: dict[str, list[str]] = {}
-        for utt in self._speech:
-            self._spk2utt.setdefault(utt2spk[utt], []).append(utt)
+        if babble:
+            for utt in self._speech:
+                if utt in utt2spk:
+                    self._spk2utt.setdefault(utt2spk[utt], []).append(utt)
         self._spks = list(self._spk2utt)
         folders = {name: noise.data for name, noise in config.noises.items()}
         if config.reverb:
             folders["reverb"] = config.reverb.data
-        self._tables = {name: WavTable(data) for name, data in folders.items()}
+        self._tables = {name: _open(name, data) for name, data in folders.items()}
         self._keys = {name: list(table) for name, table in self._tables.items()}
         if babble and babble.data:
             self._keys["babble"] = list(self._speech)
@@ -300,8 +314,15 @@ class Augmenter:
         return change_volume(samples, rng.uniform(*config.volume_db))
 
     def digest(self) -> bytes:
-        """Where noises and responses come from, as bytes to hash."""
-        return repr({kind: self._keys[kind] for kind in sorted(self._keys)}).encode()
+        """Which noises and responses there are, and some of them, as bytes to hash."""
+        parts = []
+        tables = {"babble": self._speech, **self._tables}
+        for kind in sorted(self._keys):
+            keys = self._keys[kind]
+            parts.append(f"{kind} {keys}\n".encode())
+            for key in keys[:: max(1, len(keys) // _PROBES)]:
+                parts.append(tables[kind].read(key)[0].tobytes())
+        return hashlib.sha256(b"".join(parts)).digest()
 
     def _apply(self, kind: str, samples: np.ndarray, spk: str, rng) -> np.ndarray:
         if kind == "reverb":

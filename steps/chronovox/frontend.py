@@ -20,8 +20,8 @@ from chronovox.cli import UserError
 from chronovox.datadir import read_floats, read_table
 from chronovox.features import Extractor, FeatureConfig, apply_cmn
 
-# Frames before and behind a piece of a recording, so that its own are whole.
-_MARGIN = 2
+MAX_LACK_S = 0.5  # that a recording may be shorter than the tables say
+_SPARE = 4  # frames behind a piece, as tempo moves its end
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,11 @@ class AudioTable:
         self._voiced = VoicedFrames(data_dir, config, features=features)
         self._wavs = WavTable(data_dir)
         self._extractor = Extractor(features)
-        path = Path(data_dir) / "utt2spk"
-        self._spk = _pick(read_table(path), list(self._voiced.num_frames), path)
+        utts, path = list(self._voiced.num_frames), Path(data_dir) / "utt2spk"
+        self._spk = _pick(read_table(path), utts, path)
+        _pick(dict.fromkeys(self._wavs), utts, path.with_name("wav.scp"))
+        # Frames before and behind a piece, so that its own are whole.
+        self._margin = math.ceil(features.length / features.shift)
         self._augmenter = augment.Augmenter(
             changes, features.sampling_rate, self._wavs, self._spk
         )
@@ -177,6 +180,11 @@ class AudioTable:
             prefix = "" if speed == 1 else f"sp{speed:g}-"
             for utt, there in self._voiced.num_frames.items():
                 name = prefix + utt
+                if name in self._origin:
+                    raise UserError(
+                        f"{path}: '{name}' is there already, which a copy at speed "
+                        f"{speed:g} would be: rename it, or leave speeds out"
+                    )
                 self._origin[name] = utt, speed
                 self.num_frames[name] = int(there / speed)
                 self.utt2spk[name] = prefix + self._spk[utt]
@@ -217,26 +225,40 @@ class AudioTable:
         there = self._voiced.num_frames[utt]
         wanted = min(there, math.ceil(num_frames * speed * tempo))
         first = int(rng.integers(there - wanted + 1)) if wanted < there else 0
-        places = self._voiced.places(utt, first, first + wanted)
-        begin = max(0, int(places[0]) - _MARGIN)
-        rate, shift = self._extractor.config.sampling_rate, self._extractor.config.shift
-        part = slice(begin * shift, (int(places[-1]) + 1 + _MARGIN) * shift)
-        samples, _ = self._wavs.read(utt, rate, part)
-        samples = augment.change_speed(samples, speed)
+        places = self._voiced.places(utt, first, first + wanted + _SPARE)
+        begin = max(0, int(places[0]) - self._margin)
+        original = self._read(utt, begin, int(places[-1]) + 1)
+        rate = self._extractor.config.sampling_rate
+        samples = augment.change_speed(original, speed)
         samples = augment.change_tempo(samples, tempo, rate)
         samples = self._augmenter(samples, self._spk[utt], rng)
-        # Frame n shows what was at frame n * speed * tempo of the recording.
+        # Frame n shows what was so many times n frames behind the beginning.
+        ratio = len(original) / len(samples)
         frames = np.arange(self._extractor.config.num_frames(len(samples)))
-        before = begin + np.rint(frames * speed * tempo).astype(int)
+        before = begin + np.rint(frames * ratio).astype(int)
         rows = np.flatnonzero(np.isin(before, places))[:num_frames]
         if len(rows) < num_frames:
             rows = repeat(rows, num_frames, rng)
         return samples, rows
 
+    def _read(self, utt: str, begin: int, end: int) -> np.ndarray:
+        """The samples of frames `begin` to `end` (excluded), and a margin behind."""
+        rate, shift = self._extractor.config.sampling_rate, self._extractor.config.shift
+        part = slice(begin * shift, (end + self._margin) * shift)
+        samples, _ = self._wavs.read(utt, rate, part)
+        lack = (end - begin) * shift - len(samples)
+        if lack > min(MAX_LACK_S * rate, (end - begin) * shift / 2):
+            raise UserError(
+                f"{utt}: its recording ends {lack / rate:.2f} s before its table of "
+                "lengths says: make features again, or run steps/get_utt2dur.sh"
+            )
+        return samples
+
     def digest(self, probes) -> str:
         """A hash of lengths, VAD and noises, and of the recordings of `probes`."""
         digest = hashlib.sha256(self._voiced.digest())
         digest.update(self._augmenter.digest())
+        digest.update(self._wavs.digest())
         for utt in probes:
             digest.update(self._wavs.read(self._origin[utt][0])[0].tobytes())
         return digest.hexdigest()

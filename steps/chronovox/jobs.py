@@ -73,7 +73,7 @@ class Task:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of Kaldi's job runners."""
     parser.add_argument("--mem", type=_memory, help="memory of a job, such as 4G")
-    parser.add_argument("--gpu", type=int, choices=(0, 1), default=0, help="(0)")
+    parser.add_argument("--gpu", type=cli.natural, default=0, help="of a job (0)")
     parser.add_argument("--time", help="time limit of a job, such as 4:00:00")
     parser.add_argument(
         "--num-threads", type=cli.positive_int, default=1, help="of a job (1)"

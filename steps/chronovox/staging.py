@@ -4,6 +4,7 @@ A node of a cluster reads them over the network otherwise, again in every epoch.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -17,33 +18,54 @@ _SCPS = ("feats.scp", "vad.scp", "wav.scp")
 
 
 @contextlib.contextmanager
-def staged(data_dir, owner, scps, scratch, wait=lambda: None, copies: bool = True):
+def staged(
+    data_dir,
+    owner,
+    scps,
+    scratch,
+    wait=lambda: None,
+    copies: bool = True,
+    check=lambda: None,
+):
     """Yield a data directory in `scratch` whose `scps` name copies that lie there.
 
     owner: a path of whoever reads it, as no two may share copies. scps: which of
     feats.scp, vad.scp and wav.scp are read; the others stay away. copies: whether
     this process makes the copies, and at the end removes them; of several on a
     machine one does, and `wait` is where they meet. What a killed process left is
-    used or replaced. Raises UserError for a pipe.
+    used or replaced. check: called before each copy, to raise what stops it. Raises
+    UserError for a pipe, and where another process holds these copies.
     """
     paths = f"{os.path.realpath(data_dir)} {os.path.realpath(owner)}"
     folder = Path(scratch) / f"chronovox_{_digest(paths)}"
-    try:
-        if copies:
-            _copy(Path(data_dir), scps, folder)
+    if not copies:
         wait()
         yield folder
         wait()
-    finally:
-        if copies:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another process reads these copies") from None
+        try:
+            _copy(Path(data_dir), scps, folder, check)
+            wait()
+            yield folder
+            wait()
+        finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy(data: Path, scps, folder: Path) -> None:
+def _copy(data: Path, scps, folder: Path, check) -> None:
     num_bytes, copied = 0, {}
+    shutil.rmtree(folder / "conf", ignore_errors=True)
     for name in (*TABLES, *STATE):
         if name not in _SCPS and (data / name).exists():
             _copy_file(data / name, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)  # what a killed process left
     if (data / "conf").exists():
         shutil.copytree(data / "conf", folder / "conf", dirs_exist_ok=True)
     for name in scps:
@@ -56,11 +78,15 @@ def _copy(data: Path, scps, folder: Path) -> None:
                 )
             source = kaldi_io.parse_location(rxfile).path
             if source not in copied:
+                check()
                 name_there = _digest(source) + Path(source).suffix  # tells the format
                 copied[source] = str(folder / "files" / name_there)
                 num_bytes += _copy_file(Path(source), Path(copied[source]))
             table[key] = copied[source] + rxfile[len(source) :]
         datadir.write_table(folder / name, table)
+    for path in (folder / "files").iterdir():
+        if str(path) not in copied.values():
+            path.unlink()
     log.info(
         "%s: %d files, %.1f GB, copied to %s",
         data,

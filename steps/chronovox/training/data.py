@@ -92,9 +92,15 @@ class TrainingSet(Dataset):
         self._ends = np.cumsum(-(-num_frames // longest))
         self.feat_dim = features.dim
         if config.shuffle_arks:
-            paths = [self._frames.file(utt) for utt in self.utts]
-            self._paths, self._file = np.unique(paths, return_inverse=True)
-            self._asked_for = np.full(len(self._paths), -1)
+            numbers: dict[str, int] = {}  # in the order of the utterances
+            self._file = np.array(
+                [
+                    numbers.setdefault(self._frames.file(utt), len(numbers))
+                    for utt in self.utts
+                ]
+            )
+            self._paths = list(numbers)
+            self._asked_for = np.full(len(numbers), -1)
         self._reading = torch.full((MAX_WORKERS,), -1).share_memory_()
 
     def __len__(self) -> int:

@@ -1,6 +1,8 @@
 """The training loop."""
 
+import contextlib
 import math
+import signal
 import time
 from collections.abc import Callable
 
@@ -9,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from chronovox import models
-from chronovox.cli import UserError, log
+from chronovox.cli import UserError, die_with_parent, log
 from chronovox.training import schedule
 from chronovox.training.checkpoint import Checkpoints
 from chronovox.training.data import BatchPlan, TrainingSet, collate
@@ -85,7 +87,7 @@ def train(
     should_stop: asked after each step; true saves a checkpoint and raises Stopped.
     curves: a folder for TensorBoard.
     Returns the network, which in the first process is the finished one. Raises
-    UserError for a loss that is not finite, and for a worker that hangs or is killed.
+    UserError for a loss that is not finite; what `reading` catches is raised as it is.
     """
     check_precision(config.precision, device)
     torch.manual_seed(config.seed)
@@ -148,10 +150,7 @@ def train(
 
 
 def read_batches(train_set: TrainingSet, plan, num_workers: int):
-    """Iterate over the batches of `plan`, as `collate` makes them.
-
-    Raises UserError for data that cannot be read, in whatever process.
-    """
+    """Iterate over the batches of `plan`, as `collate` makes them."""
     loader = DataLoader(
         train_set,
         batch_sampler=plan,
@@ -159,9 +158,24 @@ def read_batches(train_set: TrainingSet, plan, num_workers: int):
         num_workers=num_workers,
         timeout=HANG_S if num_workers else 0,
         generator=torch.Generator(),  # workers' seeds: not from the global one
+        worker_init_fn=_begin_worker,
     )
+    return iter(loader)
+
+
+def _begin_worker(number: int) -> None:
+    """A signal to all processes asks this one for nothing; it ends with the first."""
+    die_with_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def reading(train_set: TrainingSet):
+    """Raise UserError for data that cannot be read, in whatever process, and for one
+    of them that hangs or is killed, which torch says at any moment.
+    """
     try:
-        yield from loader
+        yield
     except UserError as error:  # from a worker it comes with a traceback in its text
         raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
     except RuntimeError as error:

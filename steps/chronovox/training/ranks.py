@@ -19,7 +19,8 @@ from torch import distributed, nn
 from chronovox.cli import UserError, die_with_parent, log
 from chronovox.jobs import REQUEUE_CODE
 
-WAIT = timedelta(hours=1)  # as long as the first may evaluate or write a file
+# As long as the first may copy, evaluate or write; torchrun sees to dead processes.
+WAIT = timedelta(days=1)
 SAVE_S = 60  # to save a checkpoint after a signal
 
 
@@ -128,8 +129,8 @@ def started_by_torchrun() -> bool:
 def launch(num_procs: int, script: str, arguments: list[str]) -> int:
     """Run a script in `num_procs` processes, as `torchrun --standalone` does.
 
-    Returns its exit code; REQUEUE_CODE after SIGTERM and SIGUSR1, which the
-    processes get as well, with a minute to save their state.
+    Returns its exit code. SIGTERM and SIGUSR1 go to the processes as well, which have
+    a minute to save their state; the code then is REQUEUE_CODE.
     """
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
