@@ -207,10 +207,19 @@ def _open(path: str):
 
 
 def flac_record(samples: np.ndarray, sampling_rate: int) -> bytes:
-    """Samples `(N,)` as a 16-bit FLAC file; what is above full scale is scaled down."""
+    """Samples `(N,)` as a 16-bit FLAC file; what is above full scale is scaled down.
+
+    It tells its length in bytes, so that it can be found among others in an ark.
+    """
     peak = max(samples.max(initial=0.0) / _FULL_SCALE, -samples.min(initial=0.0))
     if peak > 1:
         samples = samples / peak
     stream = io.BytesIO()
-    soundfile.write(stream, samples, sampling_rate, "PCM_16", format="FLAC")
-    return stream.getvalue()
+    with soundfile.SoundFile(
+        stream, "w", sampling_rate, 1, "PCM_16", format="FLAC"
+    ) as audio:
+        audio.comment = sound.length_comment(0)
+        audio.write(samples)
+    record = stream.getvalue()
+    unknown, known = sound.length_comment(0), sound.length_comment(len(record))
+    return record.replace(unknown.encode(), known.encode(), 1)

@@ -6,6 +6,7 @@ wrong raises UserError with the remedy; callers add the name.
 
 import contextlib
 import io
+import re
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,9 @@ MAX_OVERSHOOT_S = 0.5
 _STREAMED = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _MAX_SAMPLES = 2**32  # more than any recording has: 74 hours at 16 kHz
 _SAMPLES_PER_BYTE = 8192  # more than FLAC makes of silence: 65535 in 13 bytes
+
+
+_HEAD = 1024  # bytes of a record, in which its length stands
 
 
 class Source(NamedTuple):
@@ -64,6 +68,11 @@ def read_length(source: Source) -> tuple[int, int]:
         return audio.frames, audio.samplerate
 
 
+def length_comment(num_bytes: int) -> str:
+    """The comment by which a FLAC record in an ark tells its length."""
+    return f"bytes={num_bytes:010d}"
+
+
 class _Part(io.RawIOBase):
     """`size` bytes of a stream from `begin` on, as a stream of their own."""
 
@@ -96,16 +105,20 @@ class _Part(io.RawIOBase):
 def ark_record(stream, offset: int, size: int) -> Source:
     """The RIFF or FLAC record at `offset` of an ark of `size` bytes.
 
-    A FLAC record does not tell its length: what follows it belongs to the part.
+    A FLAC record of ours tells its length in a comment. Of any other, what follows it
+    belongs to the source.
     """
     stream.seek(offset)
-    head = stream.read(8)
+    head = stream.read(_HEAD)
     rest = size - offset
-    if head[:4] == b"RIFF" and len(head) == 8:
-        length = struct.unpack("<I", head[4:])[0]
+    if head[:4] == b"RIFF" and len(head) >= 8:
+        length = struct.unpack("<I", head[4:8])[0]
         whole = rest if length in _STREAMED else min(rest, length + 8)
         return Source(_Part(stream, offset, whole), whole)
     if head[:4] == b"fLaC":
+        if found := re.search(rb"(?i:comment)=bytes=(\d{10})", head):
+            whole = min(rest, int(found[1]))
+            return Source(_Part(stream, offset, whole), whole)
         return Source(_Part(stream, offset, rest), rest, ends=False)
     raise UserError("no RIFF or FLAC record at this offset of the ark")
 
