@@ -36,6 +36,7 @@ from chronovox import (
     runinfo,
 )  # fmt: skip
 from chronovox.cli import UserError
+from chronovox.clusterconf import ClusterConf
 from chronovox.evaluation import results
 from chronovox.features import FeatureConfig, VadConfig
 from chronovox.scoring import read_info, read_scores
@@ -565,7 +566,7 @@ def parse_checkpoint(content, folder):
     "command_ option_ default_ sbatch gpu mem=* =* _--mem=$0 $0 gpu=0 num_threads=2 #",
 )
 def parse_slurm_conf(content, folder):  # fmt: skip
-    conf = jobs.ClusterConf(put(folder, content))
+    conf = ClusterConf(put(folder, content))
     known = cli.parser("test")
     jobs.add_options(known)
     known.set_defaults(gpu=None, num_threads=None)

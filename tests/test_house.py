@@ -32,7 +32,9 @@ SHELL = sorted(
     for path in ROOT.glob(f"{folder}/*.sh".lstrip("/"))
 )
 # What utils/ may use besides the standard library.
-FOR_UTILS = {"cli", "files", "datadir", "datadir_ops", "datadir_check", "jobs"}
+FOR_UTILS = {
+    "cli", "files", "datadir", "datadir_ops", "datadir_check", "clusterconf", "jobs",
+}  # fmt: skip
 
 
 def name_of(path) -> str:

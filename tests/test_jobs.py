@@ -12,6 +12,7 @@ from conftest import ROOT, load_script
 
 from chronovox import jobs
 from chronovox.cli import UserError, parser
+from chronovox.clusterconf import ClusterConf
 
 RUN = str(ROOT / "utils/run.py")
 
@@ -226,10 +227,10 @@ def test_without_its_guard_it_goes_on(tmp_path):
     assert (process.returncode, stderr) == (0, "")
 
 
-def cluster_conf(tmp_path, *lines) -> jobs.ClusterConf:
+def cluster_conf(tmp_path, *lines) -> ClusterConf:
     path = tmp_path / "c.conf"
     path.write_text("".join(f"{line}\n" for line in lines))
-    return jobs.ClusterConf(path)
+    return ClusterConf(path)
 
 
 def test_a_cluster_s_options_become_words_of_its_command(tmp_path):
@@ -272,7 +273,7 @@ def test_a_cluster_s_file_needs_a_command(tmp_path):
     with pytest.raises(UserError, match="has no line 'command PROGRAM"):
         cluster_conf(tmp_path, "option gpu=*")
     with pytest.raises(UserError, match="no such file: see --config"):
-        jobs.ClusterConf(tmp_path / "no.conf")
+        ClusterConf(tmp_path / "no.conf")
 
 
 @pytest.mark.parametrize(
@@ -464,7 +465,7 @@ def test_a_cluster_s_file_that_is_no_text_or_redefines_help_is_named(tmp_path):
         cluster_conf(tmp_path, "command sbatch", "option help=1")
     (tmp_path / "x.conf").write_bytes(b"command \xff\n")
     with pytest.raises(UserError, match="x.conf: not UTF-8 text"):
-        jobs.ClusterConf(tmp_path / "x.conf")
+        ClusterConf(tmp_path / "x.conf")
 
 
 def test_a_default_number_of_threads_that_is_none_is_a_usage_error(tmp_path, capsys):

@@ -14,12 +14,17 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_data import FEATURES, SETTINGS, make_dir, replace_line, write_settings
+from training_data import (
+    FEATURES,
+    make_dir,
+    replace_line,
+    settings,
+    write_settings,
+)
 
 import train_embedding
 from chronovox import jobs, kaldi_io
 from chronovox.cli import UserError
-from chronovox.config import from_dict
 from chronovox.datadir import read_table
 from chronovox.frontend import FrameTable, FrontendConfig
 from chronovox.training import folder, loop, schedule
@@ -27,7 +32,7 @@ from chronovox.training.checkpoint import Checkpoints, load_state, save_state
 from chronovox.training.data import BatchPlan, Sample, TrainingSet
 from chronovox.training.loss import angular_margin_logits
 from chronovox.training.ranks import ALONE
-from chronovox.training.settings import LossConfig, ScheduleConfig, TrainingConfig
+from chronovox.training.settings import LossConfig, ScheduleConfig
 
 SCRIPT = Path(train_embedding.__file__)
 
@@ -44,10 +49,6 @@ def world(tmp_path):
     dev = make_dir(tmp_path / "dev", [f"d{n}" for n in range(5)], seed=1)
     config = write_settings(tmp_path / "xvector.yaml")
     return [str(path) for path in (config, train, dev, tmp_path / "exp")]
-
-
-def settings(**changes) -> TrainingConfig:
-    return from_dict({**SETTINGS, **changes}, TrainingConfig, "test")
 
 
 # --- data

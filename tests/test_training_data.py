@@ -9,16 +9,14 @@ import torch
 from data_dirs import make_noise_dir
 from hypothesis import given
 from hypothesis import strategies as st
-from training_data import FEATURES, SETTINGS, make_dir, write_settings
+from training_data import FEATURES, make_dir, settings, write_settings
 
 import train_embedding
 from chronovox.cli import UserError
-from chronovox.config import from_dict
 from chronovox.datadir import write_table
 from chronovox.features import FeatureConfig
 from chronovox.training.checkpoint import load_state
 from chronovox.training.data import BatchPlan, Sample, TrainingSet, collate
-from chronovox.training.settings import TrainingConfig
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +31,6 @@ def world(tmp_path):
     dev = make_dir(tmp_path / "dev", [f"d{n}" for n in range(5)], seed=1)
     config = write_settings(tmp_path / "xvector.yaml")
     return [str(path) for path in (config, train, dev, tmp_path / "exp")]
-
-
-def settings(**changes) -> TrainingConfig:
-    return from_dict({**SETTINGS, **changes}, TrainingConfig, "test")
 
 
 # --- straight from recordings

@@ -7,9 +7,11 @@ import numpy as np
 import yaml
 
 from chronovox import config, kaldi_io
+from chronovox.config import from_dict
 from chronovox.datadir import write_spk2utt, write_table
 from chronovox.features import FeatureConfig
 from chronovox.files import write_lines
+from chronovox.training.settings import TrainingConfig
 
 FEATURES = FeatureConfig(type="fbank", num_mel_bins=8)
 SETTINGS = {
@@ -30,6 +32,11 @@ def write_settings(path, **changes) -> Path:
     """A small config; `changes` replace whole top-level keys."""
     Path(path).write_text(yaml.safe_dump({**SETTINGS, **changes}))
     return Path(path)
+
+
+def settings(**changes) -> TrainingConfig:
+    """The small config, with other top-level keys."""
+    return from_dict({**SETTINGS, **changes}, TrainingConfig, "test")
 
 
 def make_dir(path, speakers, utts_per_speaker=4, lengths=(40, 90), seed=0) -> Path:

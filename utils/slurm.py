@@ -36,6 +36,7 @@ import time
 from pathlib import Path
 
 from chronovox import cli, files, jobs
+from chronovox.clusterconf import ClusterConf
 
 CANCEL_S = 300.0
 # For a shared file system to show what another machine wrote.
@@ -209,13 +210,13 @@ def stop_on_signals() -> None:
         signal.signal(kind, stop)
 
 
-def read_config(argv: list[str]) -> jobs.ClusterConf:
+def read_config(argv: list[str]) -> ClusterConf:
     options = jobs.split_words(argv)[0]
     if "--config" in options[:-1]:
-        return jobs.ClusterConf(options[options.index("--config") + 1])
+        return ClusterConf(options[options.index("--config") + 1])
     path = Path("conf/slurm.conf")
     shipped = Path(__file__).resolve().parents[1] / path
-    return jobs.ClusterConf(path if path.exists() else shipped)
+    return ClusterConf(path if path.exists() else shipped)
 
 
 def main(argv=None) -> int:
