@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training_data import (
     FEATURES,
     make_dir,
+    make_world,
     replace_line,
     settings,
     write_settings,
@@ -44,11 +45,7 @@ def one_thread():
 
 @pytest.fixture
 def world(tmp_path):
-    """Config, training and development directory, and where the model goes."""
-    train = make_dir(tmp_path / "train", [f"t{n}" for n in range(8)])
-    dev = make_dir(tmp_path / "dev", [f"d{n}" for n in range(5)], seed=1)
-    config = write_settings(tmp_path / "xvector.yaml")
-    return [str(path) for path in (config, train, dev, tmp_path / "exp")]
+    return make_world(tmp_path)
 
 
 # --- data

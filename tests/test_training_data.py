@@ -9,7 +9,7 @@ import torch
 from data_dirs import make_noise_dir
 from hypothesis import given
 from hypothesis import strategies as st
-from training_data import FEATURES, make_dir, settings, write_settings
+from training_data import FEATURES, make_dir, make_world, settings, write_settings
 
 import train_embedding
 from chronovox.cli import UserError
@@ -26,11 +26,7 @@ def one_thread():
 
 @pytest.fixture
 def world(tmp_path):
-    """Config, training and development directory, and where the model goes."""
-    train = make_dir(tmp_path / "train", [f"t{n}" for n in range(8)])
-    dev = make_dir(tmp_path / "dev", [f"d{n}" for n in range(5)], seed=1)
-    config = write_settings(tmp_path / "xvector.yaml")
-    return [str(path) for path in (config, train, dev, tmp_path / "exp")]
+    return make_world(tmp_path)
 
 
 # --- straight from recordings

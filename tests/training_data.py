@@ -79,3 +79,11 @@ def replace_line(path, key: str, line: str | None) -> None:
     path = Path(path)
     kept = [old for old in path.read_text().splitlines() if old.split()[0] != key]
     write_lines(path, sorted([*kept, line] if line else kept))
+
+
+def make_world(folder: Path) -> list[str]:
+    """Config, training and development directory, and where the model goes."""
+    train = make_dir(folder / "train", [f"t{n}" for n in range(8)])
+    dev = make_dir(folder / "dev", [f"d{n}" for n in range(5)], seed=1)
+    config = write_settings(folder / "xvector.yaml")
+    return [str(path) for path in (config, train, dev, folder / "exp")]

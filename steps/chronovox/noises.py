@@ -3,6 +3,7 @@
 Every file is read whole once, so that no training stumbles over a bad one later.
 """
 
+import argparse
 import contextlib
 import math
 import os
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chronovox import audio, augment, datadir, datadir_ops, files
+from chronovox import audio, augment, cli, datadir, datadir_ops, files
 from chronovox.cli import UserError, log
 from chronovox.coverage import Coverage
 
@@ -34,7 +35,7 @@ class Settings(NamedTuple):
     """How noises are made ready.
 
     sampling_rate: in Hz; files of another are resampled. window_s: parts into which
-    recordings are cut, so that one part can be read alone; 0 leaves them whole.
+    recordings are cut, the silent ones left out; 0 leaves them whole.
     nj: files read at a time.
     """
 
@@ -50,6 +51,26 @@ class _Made(NamedTuple):
     path: str
     parts: list[tuple[str, float, float]]
     silent: list[str]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a script that makes such directories, as Settings has them."""
+    parser.add_argument(
+        "--window", type=cli.natural, default=10, metavar="S",
+        help="cut long recordings of noise into parts of S seconds or a little more, "
+        "each as likely, the silent ones left out; 0: leave them whole (default: 10)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sampling-rate", type=cli.positive_int, default=16000,
+        help="of the features, in Hz (default: 16000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--nj", type=cli.positive_int, default=4, help="files at a time (default: 4)"
+    )
+    parser.add_argument(
+        "--max-fail-ratio", type=cli.fraction, default=0.05,
+        help="share of the files that may be dropped (default: 0.05)",
+    )  # fmt: skip
 
 
 def clean(name: str) -> str:

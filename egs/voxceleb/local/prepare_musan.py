@@ -30,23 +30,7 @@ def get_parser():
     parser.add_argument(
         "--types", default=",".join(TYPES), help="joined by commas (default: all three)"
     )
-    parser.add_argument(
-        "--window", type=cli.natural, default=10, metavar="S",
-        help="cut recordings that are not split into parts of S seconds or a little "
-        "more, so that training does not read ten minutes for two seconds of noise; "
-        "0: leave them whole (default: 10)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--sampling-rate", type=cli.positive_int, default=16000,
-        help="of the features, in Hz (default: 16000)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--nj", type=cli.positive_int, default=4, help="files at a time (default: 4)"
-    )
-    parser.add_argument(
-        "--max-fail-ratio", type=cli.fraction, default=0.05,
-        help="share of the files that may be dropped (default: 0.05)",
-    )  # fmt: skip
+    noises.add_options(parser)
     return parser
 
 

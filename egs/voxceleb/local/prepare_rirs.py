@@ -35,22 +35,7 @@ def get_parser():
         help="kinds of responses, joined by commas: smallroom, mediumroom, largeroom, "
         "real (default: smallroom,mediumroom, as in most recipes)",
     )  # fmt: skip
-    parser.add_argument(
-        "--window", type=cli.natural, default=10, metavar="S",
-        help="cut noises into parts of S seconds or a little more; 0: leave them whole "
-        "(default: 10)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--sampling-rate", type=cli.positive_int, default=16000,
-        help="of the features, in Hz (default: 16000)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--nj", type=cli.positive_int, default=4, help="files at a time (default: 4)"
-    )
-    parser.add_argument(
-        "--max-fail-ratio", type=cli.fraction, default=0.05,
-        help="share of the files that may be dropped (default: 0.05)",
-    )  # fmt: skip
+    noises.add_options(parser)
     return parser
 
 
