@@ -6,8 +6,8 @@ goes on from the newest checkpoint; if settings, seed or data have changed it
 starts anew; a finished training is left as it is. The error rate on development
 trials is written to the log, and nothing is chosen by it. SIGUSR1 or SIGTERM, as
 before a time limit, ends it after the step with a checkpoint and exit code 85,
-which job runners take for: run me again. With --num-procs it runs under torchrun;
-on several nodes start torchrun yourself (`srun torchrun --nnodes 2 ...`).
+which job runners take for: run me again. With --num-procs it runs under torchrun,
+in that many processes on each node where srun starts it.
 
 Usage: steps/train_embedding.py [options] CONFIG DATA_TRAIN DATA_DEV EXP_M
 e.g.:  steps/train_embedding.py --seed 1 conf/xvector_aam.yaml data/train data/dev \\
@@ -51,6 +51,10 @@ def get_parser():
     parser.add_argument(
         "--seed", type=seed, help="of weights and batches (default: the config's)"
     )
+    parser.add_argument(
+        "--precision", choices=["fp32", "bf16"],
+        help="of the network's matrix products (default: the config's)",
+    )  # fmt: skip
     parser.add_argument(
         "--num-workers", type=cli.natural, default=0,
         help="processes that read and change the data (default: 0, in this one)",
@@ -122,7 +126,9 @@ def read_settings(args, features: FeatureConfig):
     from chronovox import models
     from chronovox.training import settings as training_settings
 
-    settings = training_settings.load(args.config, args.seed)
+    settings = training_settings.load(
+        args.config, seed=args.seed, precision=args.precision
+    )
     min_frames = models.build(settings.model, features.dim).min_frames
     if settings.chunk_frames[0] < min_frames:
         raise UserError(
@@ -210,9 +216,9 @@ def main(argv=None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from chronovox.models.extraction import choose_device
     from chronovox.training.folder import locked
-    from chronovox.training.ranks import joined, launch, started_by_torchrun
+    from chronovox.training.ranks import joined, launch, num_nodes, started_by_torchrun
 
-    if args.num_procs > 1 and not started_by_torchrun():
+    if args.num_procs * num_nodes() > 1 and not started_by_torchrun():
         return launch(args.num_procs, __file__, sys.argv[1:] if argv is None else argv)
     exp = Path(args.exp)
     with contextlib.ExitStack() as stack:

@@ -14,7 +14,7 @@ from pathlib import Path
 from chronovox.cli import die_with_parent
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
-CPUS = 5  # more than there may be, so that five tasks always run at once
+CPUS = 6  # more than there may be, so that six tasks always run at once
 
 CONF = """
 ClusterName=test

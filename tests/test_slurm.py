@@ -18,7 +18,7 @@ import pytest
 import torch
 from conftest import ROOT, absent
 from data_dirs import make_noise_dir
-from slurm_cluster import Cluster, free_ports, missing_programs, wait_for
+from slurm_cluster import Cluster, missing_programs, wait_for
 from training_data import FEATURES, make_dir, write_settings
 
 import train_embedding
@@ -54,20 +54,26 @@ open("result", "w").write(value)
 
 # A training that does not end within the time limit, but for its second attempt.
 TRAIN = """
-import os, time
+import os, sys, time
 import train_embedding
 from chronovox import cli
 from chronovox.training import schedule
 learning_rate = schedule.learning_rate
 def slowly(*arguments):
-    time.sleep(0.0 if os.path.exists("exp/tried") else 0.5)
+    time.sleep(0.0 if os.path.exists(sys.argv[-1] + ".tried") else 0.5)
     return learning_rate(*arguments)
-if os.path.isdir("exp"):
-    open("exp/tried", "w")
 schedule.learning_rate = slowly
-words = ["--device", "cpu", "x.yaml", "train", "dev", "exp"]
-cli.run(lambda: train_embedding.main(words))
+train_embedding.__file__ = __file__
+cli.run(lambda: train_embedding.main(sys.argv[1:]))
 """
+START = """
+import os, sys
+if os.path.isdir("{exp}"):
+    open("{exp}.tried", "w")
+words = "{srun} " + sys.executable + " train.py --device cpu x.yaml train dev {exp}"
+os.execvp(words.split()[0], words.split())
+"""
+SRUN = "srun --ntasks 2 --overcommit"
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +100,15 @@ def start(cluster, folder, *words, **environment) -> subprocess.Popen:
 
 @pytest.fixture(scope="module", autouse=True)
 def limited(cluster, tmp_path_factory):
-    """Jobs with a time limit: one counts, one sleeps too long, one trains."""
+    """Jobs with a time limit: one counts, one sleeps too long, two train, the last of
+    them as on two nodes.
+    """
     folder = tmp_path_factory.mktemp("limited")
     (folder / "1").write_text(COUNTER)
     (folder / "2").write_text("import time; time.sleep(300)")
-    (folder / "3").write_text(TRAIN)
+    (folder / "train.py").write_text(TRAIN)
+    (folder / "3").write_text(START.format(exp="exp", srun=""))
+    (folder / "4").write_text(START.format(exp="exp_srun", srun=SRUN))
     make_dir(folder / "train", [f"t{n}" for n in range(6)])
     make_dir(folder / "dev", [f"d{n}" for n in range(3)], seed=1)
     write_settings(folder / "x.yaml", num_steps=150, checkpoint_every=200)
@@ -106,7 +116,7 @@ def limited(cluster, tmp_path_factory):
     assert "@90" in conf
     (folder / "slurm.conf").write_text(conf.replace("@90", "@5"))
     process = start(
-        cluster, folder, "--config", "slurm.conf", "--time", "1", "JOB=1:3",
+        cluster, folder, "--config", "slurm.conf", "--time", "1", "JOB=1:4",
         "limited.JOB.log", sys.executable, "JOB", "|", "cat",
     )  # fmt: skip
     yield process, folder
@@ -388,42 +398,23 @@ def test_embeddings_are_those_of_run_py(cluster, tmp_path):
     assert "JobName=extract.JOB" in cluster.ask("scontrol", "show", "jobs")
 
 
-def test_srun_starts_torchrun(cluster, tmp_path):
-    """Two processes of a training, each started by a torchrun of its own."""
-    make_dir(tmp_path / "train", [f"t{n}" for n in range(4)])
-    make_dir(tmp_path / "dev", ["d0", "d1"], seed=1)
-    write_settings(tmp_path / "x.yaml", num_steps=10)
-    words = [
-        "srun", "--ntasks", "2", "--overcommit", "torchrun", "--nnodes", "2",
-        "--nproc_per_node", "1", "--rdzv_backend", "c10d", "--rdzv_id", "test",
-        "--rdzv_endpoint", f"localhost:{free_ports(1)[0]}",
-        ROOT / "steps/train_embedding.py", "--device", "cpu",
-        *(tmp_path / name for name in ("x.yaml", "train", "dev", "exp")),
-    ]  # fmt: skip
-    log = tmp_path / "train.log"
-    shell(cluster, "utils/slurm.py", "--num-threads", "2", log, *words)
-    assert (tmp_path / "exp/final.pt").exists()
-    assert '"num_procs": 2' in (tmp_path / "exp/runinfo.json").read_text()
-    assert text_of(log).count("wrote ") == 1
-
-
 def test_at_the_time_limit_a_job_that_saves_goes_on_and_another_fails(cluster, limited):
     process, folder = limited
-    logs = [folder / f"limited.{number}.log" for number in (1, 2, 3)]
-    for log in (logs[0], logs[2]):
+    logs = [folder / f"limited.{number}.log" for number in (1, 2, 3, 4)]
+    saving = logs[:1] + logs[2:]
+    for log in saving:
         wait_for(lambda log=log: "# Ended (code 85)" in text_of(log), 90, "it saved")
     # Slurm holds back what is put back for two minutes, since a job cannot be
     # launched anew before the nodes have forgotten it: 15 s are enough for one node.
-    last = max(log.stat().st_mtime for log in (logs[0], logs[2]))
+    last = max(log.stat().st_mtime for log in saving)
     wait_for(lambda: time.time() - last > 15, 30, "15 s later")
     for job in job_ids(cluster, "limited."):
-        for number in (1, 3):
+        for number in (1, 3, 4):
             cluster.ask("scontrol", "update", f"JobId={job}_{number}", "StartTime=now")
     wait_for(lambda: process.poll() is not None, 120, "the run has ended")
     stderr = process.communicate()[1]
-    assert process.returncode == 1 and "1 / 3 failed" in stderr
+    assert process.returncode == 1 and "1 / 4 failed" in stderr
     assert "job 2 failed with code 143" in stderr
-    assert "job 1" not in stderr and "job 3" not in stderr
 
     value = ""
     for number in range(400):
@@ -436,12 +427,18 @@ def test_at_the_time_limit_a_job_that_saves_goes_on_and_another_fails(cluster, l
     # The warning has not ended the job that does not catch it.
     assert "DUE TO TIME LIMIT" in logs[1].read_text()
 
-    # The training: saved after some step, gone on with, and no other weight.
-    first, again, second = logs[2].read_text().partition("# Run again: attempt 2\n")
-    step = re.search(r"stopped after step (\d+): run again to go on", first)
-    assert again and f"step_{step[1]}.pt" in second
-    arguments = [str(folder / name) for name in ("x.yaml", "train", "dev", "quiet")]
+    # The trainings: saved after some step, gone on with, and no other weight.
     torch.set_num_threads(1)
-    assert train_embedding.main(["--device", "cpu", *arguments]) == 0
-    final = (folder / "exp/final.pt").read_bytes()
-    assert final == (folder / "quiet/final.pt").read_bytes()
+    for log, exp, num_procs in ((logs[2], "exp", 1), (logs[3], "exp_srun", 2)):
+        first, again, second = log.read_text().partition("# Run again: attempt 2\n")
+        step = re.search(r"stopped after step (\d+): run again to go on", first)
+        assert again and f"step_{step[1]}.pt" in second
+        assert (
+            f'"num_procs": {num_procs}' in (folder / exp / "runinfo.json").read_text()
+        )
+        words = ["--device", "cpu", "--num-procs", str(num_procs)]
+        words += [str(folder / name) for name in ("x.yaml", "train", "dev", "quiet")]
+        assert train_embedding.main(words) == 0
+        final = (folder / exp / "final.pt").read_bytes()
+        assert final == (folder / "quiet/final.pt").read_bytes()
+        shutil.rmtree(folder / "quiet")

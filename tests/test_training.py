@@ -417,15 +417,17 @@ def test_bf16_learns_where_the_cpu_has_it(world, tmp_path, caplog, monkeypatch):
         return
     caplog.set_level("INFO")
     world[1] = str(make_dir(tmp_path / "many", [f"m{n}" for n in range(24)]))
-    write_settings(world[0], precision="bf16", num_steps=100)
-    assert train_embedding.main([*world, "--device", "cpu"]) == 0
+    write_settings(world[0], num_steps=100)
+    world += ["--device", "cpu", "--precision", "bf16"]
+    assert train_embedding.main(world) == 0
+    assert "precision: bf16" in (Path(world[3]) / "config.yaml").read_text()
     rates = [float(x) for x in re.findall(r"development EER ([\d.]+)", caplog.text)]
     assert rates[-1] < 15
     for value in load_state(Path(world[3]) / "final.pt").values():
         assert value.dtype in (torch.float32, torch.int64)
     monkeypatch.setattr(loop, "has_bf16", lambda: False)
     with pytest.raises(UserError, match="use precision: fp32"):
-        train_embedding.main([*world, "--device", "cpu", "--seed", "2"])
+        train_embedding.main([*world, "--seed", "2"])
 
 
 def test_code_in_a_checkpoint_is_refused(tmp_path):

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from chronovox.jobs import REQUEUE_CODE
 # As long as the first may copy, evaluate or write; torchrun sees to dead processes.
 WAIT = timedelta(days=1)
 SAVE_S = 60  # to save a checkpoint after a signal
+FIRST_PORT, NUM_PORTS = 20000, 10000  # below those that systems give away
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,36 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
+def num_nodes() -> int:
+    """How often srun runs this program at the same time: once a node."""
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+
+
+def meeting() -> dict:
+    """Where the processes of all nodes find each other, in torchrun's words.
+
+    Raises UserError where Slurm does not tell the name of the first node.
+    """
+    if num_nodes() == 1:
+        return {"run_id": str(os.getpid()), "rdzv_endpoint": "localhost:0"}
+    words = ["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(
+            f"{' '.join(words)}: {error}: start torchrun yourself on every node"
+        ) from None
+    job, step = os.environ["SLURM_JOB_ID"], os.environ["SLURM_STEP_ID"]
+    port = FIRST_PORT + (int(job) + int(step)) % NUM_PORTS
+    return {
+        "run_id": f"{job}.{step}",
+        "rdzv_endpoint": f"{done.stdout.split()[0]}:{port}",
+        "rdzv_configs": {"is_host": os.environ["SLURM_PROCID"] == "0"},
+    }
+
+
 def launch(num_procs: int, script: str, arguments: list[str]) -> int:
-    """Run a script in `num_procs` processes, as `torchrun --standalone` does.
+    """Run a script in `num_procs` processes, as torchrun does, on each node.
 
     Returns its exit code. SIGTERM and SIGUSR1 go to the processes as well, which have
     a minute to save their state; the code then is REQUEUE_CODE.
@@ -139,8 +169,8 @@ def launch(num_procs: int, script: str, arguments: list[str]) -> int:
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=num_procs, run_id=str(os.getpid()),
-        rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0,
+        min_nodes=num_nodes(), max_nodes=num_nodes(), nproc_per_node=num_procs,
+        rdzv_backend="c10d", **meeting(), max_restarts=0,
         signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
         shutdown_timeout=SAVE_S,
     )  # fmt: skip

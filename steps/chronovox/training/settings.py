@@ -110,13 +110,13 @@ class TrainingConfig:
             raise ValueError("chunk_frames is [shortest, longest]")
 
 
-def load(path, seed: int | None = None) -> TrainingConfig:
-    """Read settings with every default filled in; `seed` replaces the file's.
+def load(path, **changes) -> TrainingConfig:
+    """Read settings with every default filled in; `changes` that are not None, such
+    as seed=2, replace what the file says.
 
     Raises UserError that names file and key.
     """
     settings = config.load(path, TrainingConfig)
-    changes = {"model": models.resolve(settings.model, f"{path}: model")}
-    if seed is not None:
-        changes["seed"] = seed
+    changes = {name: value for name, value in changes.items() if value is not None}
+    changes["model"] = models.resolve(settings.model, f"{path}: model")
     return dataclasses.replace(settings, **changes)
