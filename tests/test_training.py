@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_data import (
     FEATURES,
@@ -24,11 +25,12 @@ from training_data import (
 )
 
 import train_embedding
-from chronovox import jobs, kaldi_io
+from chronovox import jobs, kaldi_io, models
 from chronovox.cli import UserError
 from chronovox.datadir import read_table
 from chronovox.frontend import FrameTable, FrontendConfig
 from chronovox.training import folder, loop, schedule
+from chronovox.training import settings as training_settings
 from chronovox.training.checkpoint import Checkpoints, load_state, save_state
 from chronovox.training.data import BatchPlan, Sample, TrainingSet
 from chronovox.training.loss import angular_margin_logits
@@ -36,6 +38,12 @@ from chronovox.training.ranks import ALONE
 from chronovox.training.settings import LossConfig, ScheduleConfig
 
 SCRIPT = Path(train_embedding.__file__)
+SHIPPED = sorted(
+    path
+    for folder in (ROOT, *ROOT.glob("egs/*"))
+    for path in folder.glob("conf/*.yaml")
+    if re.search("^model:", path.read_text(), re.MULTILINE)
+)
 
 
 @pytest.fixture(autouse=True)
@@ -513,6 +521,16 @@ def test_settings_are_strict(world):
         write_settings(world[0], **changes)
         with pytest.raises(UserError, match=message):
             train_embedding.main(world)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parts[-3:]}")
+def test_the_settings_of_every_recipe_build_a_network(path):
+    given = training_settings.load(path)
+    network = models.build(given.model, 80).eval()
+    assert given.chunk_frames[0] >= network.min_frames
+    with torch.inference_mode():
+        shape = network(torch.zeros(2, network.min_frames, 80)).shape
+    assert shape == (2, given.model["embed_dim"])
 
 
 def test_two_trainings_of_one_model_are_refused(world):
