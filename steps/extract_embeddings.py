@@ -79,14 +79,14 @@ def main(argv=None) -> int:
     frames = FrameTable(data, settings.frontend, read_keys(args.utts))
     coverage = Coverage()
     kept = []
-    for utt, num_frames in frames.num_frames.items():
-        with coverage.item(utt):
+    for row, num_frames in enumerate(frames.num_frames):
+        with coverage.item(frames.utts[row]):
             if num_frames < network.min_frames:
                 raise UserError(
                     f"too short: {num_frames} frames, the network needs "
                     f"{network.min_frames}"
                 )
-            kept.append(utt)
+            kept.append(row)
     vectors = embed(network, frames, kept, args.batch_frames)
     with kaldi_io.ArkWriter(args.ark, args.scp, ndim=1) as writer:
         for utt in sorted(vectors):

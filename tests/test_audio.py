@@ -13,7 +13,7 @@ from data_dirs import make_data_dir, noise, set_utts
 from chronovox import audio, kaldi_io
 from chronovox.audio import WavTable, read_file
 from chronovox.cli import UserError
-from chronovox.datadir import write_table
+from chronovox.datadir import read_segments, write_table
 
 SUBTYPES = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", None)}
 
@@ -269,6 +269,17 @@ def test_duplicate_key(tmp_path):
     (data / "wav.scp").write_text("a-1 x.wav\na-1 y.wav\n")
     with pytest.raises(UserError, match="wav.scp:2: duplicate key 'a-1'"):
         WavTable(data)
+
+
+def test_the_digest_is_that_of_the_segments(tmp_path):
+    data = make_data_dir(tmp_path, {"r": "x.wav"})
+    assert WavTable(data).digest() == b"None"
+    (data / "segments").write_text("a r 0.1 1.50\nb r 1e-7 12.345678901234567\n")
+    table = WavTable(data)
+    assert table.digest() == repr(read_segments(data / "segments")).encode()
+    assert list(table) == list(table.utts) == ["a", "b"]
+    with pytest.raises(UserError, match="no utterance 'r'"):
+        table.read("r")
 
 
 def test_unsorted_table(tmp_path):

@@ -111,6 +111,18 @@ def test_segments_end_after_they_start(tmp_path):
         datadir.read_segments(path)
 
 
+@given(st.dictionaries(st.text(max_size=3), st.text(max_size=5)))
+def test_texts_in_one_piece_are_those_of_a_list_and_a_table(texts):
+    texts = dict(sorted(texts.items()))
+    keys, table = datadir.Texts(texts), datadir.TextTable(texts)
+    assert list(keys) == list(texts)
+    assert [keys[n] for n in range(-len(keys), 0)] == list(texts)
+    assert table == texts and list(table) == list(texts)
+    assert ("\x7f" in table) == ("\x7f" in texts)
+    with pytest.raises(IndexError):
+        keys[len(texts)]
+
+
 # The check
 
 

@@ -66,16 +66,17 @@ def test_a_chunk_is_a_slice_of_the_whole(tmp_path):
         read_table(data / "vad.scp", None),
     )
     frames = FrameTable(data, FrontendConfig(cmn="none", vad=True))
-    for utt, rxfile in feats.items():
+    assert list(frames.utts) == list(feats)
+    for row, (utt, rxfile) in enumerate(feats.items()):
         voiced = kaldi_io.read_vector(vad[utt]) > 0
         whole = kaldi_io.read_matrix(rxfile)[voiced]
-        assert frames.num_frames[utt] == len(whole)
-        np.testing.assert_array_equal(frames.read(utt), whole)
-        np.testing.assert_array_equal(frames.read(utt, 3, 17), whole[3:17])
+        assert frames.num_frames[row] == len(whole)
+        np.testing.assert_array_equal(frames.read(row), whole)
+        np.testing.assert_array_equal(frames.read(row, 3, 17), whole[3:17])
     plain = FrameTable(data, FrontendConfig(cmn="utterance", vad=False))
     chunk = kaldi_io.read_matrix(feats["a-0"])[5:25]
     np.testing.assert_allclose(
-        plain.read("a-0", 5, 25), chunk - chunk.mean(axis=0), atol=1e-5
+        plain.read(0, 5, 25), chunk - chunk.mean(axis=0), atol=1e-5
     )
 
 
@@ -100,14 +101,16 @@ def test_a_sample_is_a_pure_function(tmp_path):
 def test_samples_are_in_proportion_to_length_and_short_utterances_repeat(tmp_path):
     data = make_dir(tmp_path / "data", ["a", "b"], lengths=(25, 120))
     train_set = TrainingSet(data, settings(chunk_frames=[20, 30]), FEATURES)
-    lengths = FrameTable(data, FrontendConfig()).num_frames
-    counts = dict.fromkeys(train_set.utts, 0)
+    frames = FrameTable(data, FrontendConfig())
+    lengths = dict(zip(frames.utts, frames.num_frames, strict=True))
+    counts = dict.fromkeys(train_set.utts(), 0)
+    assert len(counts) == train_set.num_utts
     for number in range(len(train_set)):
         counts[train_set.utterance(Sample(0, number, 30))] += 1
-    assert counts == {utt: math.ceil(lengths[utt] / 30) for utt in train_set.utts}
+    assert counts == {utt: math.ceil(lengths[utt] / 30) for utt in counts}
     long = TrainingSet(data, settings(chunk_frames=[20, 500]), FEATURES)
     features, _ = long[Sample(0, 0, 500)]
-    there = lengths[long.utts[0]]
+    there = lengths[next(long.utts())]
     assert there < 250
     np.testing.assert_array_equal(features[:there], features[there : 2 * there])
 
@@ -324,12 +327,12 @@ def test_what_a_worker_cannot_read_is_named(world, monkeypatch):
 def test_a_worker_that_is_stuck_or_gone_is_named(world, monkeypatch, how):
     piece = FrameTable.piece
 
-    def stuck(self, utt, num_frames, rng):
-        if utt == "t5-2" and torch.utils.data.get_worker_info():
+    def stuck(self, row, num_frames, rng):
+        if self.utts[row] == "t5-2" and torch.utils.data.get_worker_info():
             if how == "is killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)
-        return piece(self, utt, num_frames, rng)
+        return piece(self, row, num_frames, rng)
 
     monkeypatch.setattr(FrameTable, "piece", stuck)
     monkeypatch.setattr(loop, "HANG_S", 3.0)

@@ -1,12 +1,13 @@
 """Training straight from recordings, and from packed arks one after the other."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from data_dirs import make_noise_dir
+from data_dirs import make_data_dir, make_noise_dir
 from hypothesis import given
 from hypothesis import strategies as st
 from training_data import FEATURES, make_dir, make_world, settings, write_settings
@@ -52,11 +53,34 @@ def recordings(folder, **changes):
 def test_features_need_not_be_made(tmp_path):
     data, config = recordings(tmp_path)
     train_set = TrainingSet(data, config, FBANK)
-    lengths = {utt: (count + 80) // 160 for utt, count in RECORDINGS.items()}
-    assert train_set._frames.num_frames == lengths
+    lengths = [(count + 80) // 160 for count in RECORDINGS.values()]
+    assert train_set._frames.num_frames.tolist() == lengths
     (data / "utt2dur").unlink()
     with pytest.raises(UserError, match=r"utt2dur: no such file.*get_utt2dur.sh"):
         TrainingSet(data, config, FBANK)
+
+
+@pytest.mark.parametrize(("augmented", "limit"), [(True, 300), (False, 150)])
+def test_an_utterance_takes_some_hundred_bytes(tmp_path, augmented, limit):
+    """In each process, for a million of them, three speeds and babble included."""
+    babble = {"prob": 0.5, "babble": {"num_speakers": [1, 2]}}
+    changes = {"speeds": [0.9, 1.0, 1.1], **babble} if augmented else None
+    config = settings(augment=changes, frontend={"cmn": "none", "vad": False})
+    sizes = {}
+    for count in (300, 1000, 5000):  # the first loads modules
+        data = tmp_path / str(count)
+        utts = [f"id{n // 100:05}-21Uxsk56VDQ-{n:05}" for n in range(count)]
+        paths = {utt: f"/data/aac/{utt.replace('-', '/')}.wav" for utt in utts}
+        make_data_dir(data, paths)
+        write_table(data / "feats.scp", {u: f"/data/fbank/{u[:7]}.ark:9" for u in utts})
+        write_table(data / "utt2num_frames", dict.fromkeys(utts, 800))
+        write_table(data / "utt2spk", {utt: utt[:7] for utt in utts})
+        tracemalloc.start()
+        train_set = TrainingSet(data, config, FBANK)
+        sizes[count] = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert train_set.num_utts == count * (3 if augmented else 1)
+    assert (sizes[5000] - sizes[1000]) / 4000 < limit
 
 
 def test_features_of_a_batch_are_those_of_its_pieces(tmp_path):

@@ -31,20 +31,25 @@ class WavTable:
 
     def __init__(self, data_dir, allow_pipes: bool = False):
         self._scp = Path(data_dir) / "wav.scp"
-        self._wavs = datadir.read_table(self._scp, None)
-        self._segments = None
+        wavs = datadir.read_table(self._scp, None)
+        self._wavs, self._segments = datadir.TextTable(wavs), None
+        self.utts = self._wavs.names
         segments = Path(data_dir) / "segments"
         if segments.exists():
-            self._segments = datadir.read_segments(segments)
-            for utt, (reco, _, _) in self._segments.items():
-                if reco not in self._wavs:
+            parts = datadir.read_segments(segments)
+            for utt, (reco, _, _) in parts.items():
+                if reco not in wavs:
                     raise UserError(f"{segments}: {utt}: no '{reco}' in {self._scp}")
+            self._segments = datadir.TextTable(
+                {utt: " ".join(map(str, part)) for utt, part in parts.items()}
+            )
+            self.utts = self._segments.names
         self._lengths: dict[str, tuple[int, int]] = {}
         if not allow_pipes:
-            self._refuse_pipes()
+            self._refuse_pipes(wavs)
 
-    def _refuse_pipes(self) -> None:
-        for key, rxfile in self._wavs.items():
+    def _refuse_pipes(self, wavs: dict[str, str]) -> None:
+        for key, rxfile in wavs.items():
             if rxfile.endswith("|"):
                 raise UserError(
                     f"{self._scp}: {key}: '{rxfile}' is a command to run: if you "
@@ -52,10 +57,10 @@ class WavTable:
                 )
 
     def __len__(self) -> int:
-        return len(self._wavs if self._segments is None else self._segments)
+        return len(self.utts)
 
     def __iter__(self):
-        return iter(self._wavs if self._segments is None else self._segments)
+        return iter(self.utts)
 
     def __contains__(self, utt) -> bool:
         return utt in (self._wavs if self._segments is None else self._segments)
@@ -105,7 +110,9 @@ class WavTable:
 
     def digest(self) -> bytes:
         """The segments, as bytes to hash."""
-        return repr(self._segments).encode()
+        if self._segments is None:
+            return b"None"
+        return repr({utt: self._segment(utt) for utt in self.utts}).encode()
 
     def file(self, utt: str) -> str:
         """The file where the recording of an utterance is; of a pipe, the command."""
@@ -119,10 +126,17 @@ class WavTable:
 
     def _entry(self, utt: str) -> tuple[str, list[float]]:
         """Where the recording of an utterance is, and its start and end if a part."""
-        if utt not in self:
-            raise UserError(f"{self._scp.parent}: no utterance '{utt}'")
-        reco, *span_s = (self._segments or {}).get(utt, (utt,))
-        return self._wavs[reco], span_s
+        try:
+            reco, *span_s = self._segment(utt)
+            return self._wavs[reco], span_s
+        except KeyError:
+            raise UserError(f"{self._scp.parent}: no utterance '{utt}'") from None
+
+    def _segment(self, utt: str) -> tuple:
+        if self._segments is None:
+            return (utt,)
+        reco, start_s, end_s = self._segments[utt].split()
+        return reco, float(start_s), float(end_s)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ generator that the caller seeds. Samples stay float32, unclipped.
 """
 
 import hashlib
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,7 +15,7 @@ import numpy as np
 
 from chronovox.audio import WavTable
 from chronovox.cli import UserError
-from chronovox.datadir import read_table
+from chronovox.datadir import Texts, read_table
 
 MAX_MASK = 10**5
 _PROBES = 32  # recordings of a kind that count in the digest
@@ -285,23 +286,22 @@ class Augmenter:
         babble = config.babble
         if babble and babble.data:
             self._speech, utt2spk = _read_speech(babble.data)
-        self._spk2utt: dict[str, list[str]] = {}
+        spk2utt: dict[str, array] = {}  # which of the utterances
         if babble:
-            for utt in self._speech:
+            for number, utt in enumerate(self._speech.utts):
                 if utt in utt2spk:
-                    self._spk2utt.setdefault(utt2spk[utt], []).append(utt)
-        self._spks = list(self._spk2utt)
+                    spk2utt.setdefault(utt2spk[utt], array("q")).append(number)
+        self._spks, self._utts = Texts(spk2utt), list(spk2utt.values())
         folders = {name: noise.data for name, noise in config.noises.items()}
         if config.reverb:
             folders["reverb"] = config.reverb.data
         self._tables = {name: _open(name, data) for name, data in folders.items()}
-        self._keys = {name: list(table) for name, table in self._tables.items()}
         if babble and babble.data:
-            self._keys["babble"] = list(self._speech)
-        num_spk = len(self._spk2utt) - (not babble or not babble.data)
+            self._tables["babble"] = self._speech
+        num_spk = len(self._spks) - (not babble or not babble.data)
         if babble and num_spk < babble.num_speakers[1]:
             raise UserError(
-                f"augment.babble: {len(self._spk2utt)} speakers, num_speakers asks for "
+                f"augment.babble: {len(self._spks)} speakers, num_speakers asks for "
                 f"{babble.num_speakers[1]} others"
             )
 
@@ -316,12 +316,11 @@ class Augmenter:
     def digest(self) -> bytes:
         """Which noises and responses there are, and some of them, as bytes to hash."""
         parts = []
-        tables = {"babble": self._speech, **self._tables}
-        for kind in sorted(self._keys):
-            keys = self._keys[kind]
+        for kind, table in sorted(self._tables.items()):
+            keys = list(table.utts)
             parts.append(f"{kind} {keys}\n".encode())
             for key in keys[:: max(1, len(keys) // _PROBES)]:
-                parts.append(tables[kind].read(key)[0].tobytes())
+                parts.append(table.read(key)[0].tobytes())
         return hashlib.sha256(b"".join(parts)).digest()
 
     def _apply(self, kind: str, samples: np.ndarray, spk: str, rng) -> np.ndarray:
@@ -338,18 +337,19 @@ class Augmenter:
         return add_noise(samples, noise, rng.uniform(*snr_db))
 
     def _draw(self, kind: str, rng) -> str:
-        return self._keys[kind][int(rng.integers(len(self._keys[kind])))]
+        utts = self._tables[kind].utts
+        return utts[int(rng.integers(len(utts)))]
 
     def _babble(self, num_samples: int, spk: str, rng) -> np.ndarray:
         low, high = self._config.babble.num_speakers
         wanted = int(rng.integers(low, high + 1))
         # One more than wanted, for the speaker may be among them.
         drawn = rng.choice(len(self._spks), min(wanted + 1, len(self._spks)), False)
-        others = [self._spks[n] for n in drawn if self._spks[n] != spk][:wanted]
+        others = [n for n in drawn if self._spks[n] != spk][:wanted]
         total = np.zeros(num_samples, np.float32)
         for other in others:
-            utts = self._spk2utt[other]
-            utt = utts[int(rng.integers(len(utts)))]
+            utts = self._utts[other]
+            utt = self._speech.utts[utts[int(rng.integers(len(utts)))]]
             piece = random_piece(self._speech, utt, num_samples, self._rate, rng)
             total += piece / np.float32(max(np.sqrt(power(piece)), 1e-6))
         return total

@@ -7,6 +7,10 @@ sessions: no code parses a key.
 
 import math
 import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from chronovox.cli import UserError
@@ -25,6 +29,48 @@ _FIELDS = {
     "segments": 4, "session2date": 3, "text": None, "wav.scp": None, "spk2utt": None,
     "feats.scp": None, "vad.scp": None, "cmvn.scp": None, "faces/face.scp": None,
 }  # fmt: skip
+
+
+class Texts(Sequence[str]):
+    """Texts in one piece of memory, for tables of a million lines.
+
+    They take a third of what a list of them does, and are shared by processes that
+    are forked: to look at a text of a list is to write how often it is referred to.
+    """
+
+    def __init__(self, texts: Iterable[str]):
+        parts = [text.encode() for text in texts]
+        self._ends = array("q", accumulate(map(len, parts), initial=0))
+        self._text = b"".join(parts)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._text[begin:end].decode() for begin, end in pairwise(self._ends))
+
+    def __getitem__(self, number):
+        number = range(len(self))[number]  # from the end, or an IndexError
+        return self._text[self._ends[number] : self._ends[number + 1]].decode()
+
+
+class TextTable(Mapping[str, str]):
+    """What `read_table` gives, sorted by key, as Texts: to be kept for long."""
+
+    def __init__(self, table: Mapping[str, str]):
+        self.names, self._values = Texts(table), Texts(table.values())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __getitem__(self, key: str) -> str:
+        number = bisect_left(self.names, key)
+        if number == len(self) or self.names[number] != key:
+            raise KeyError(key)
+        return self._values[number]
 
 
 def layout(name: str) -> tuple[int | None, int]:

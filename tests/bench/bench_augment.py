@@ -81,11 +81,11 @@ def main(argv=None) -> int:
             tables[name] = AudioTable(data, FrontendConfig(), FEATURES, settings)
         for name, table in tables.items():
 
-            def piece(utt, number, table=table):
-                table.piece(utt, PIECE_FRAMES, np.random.default_rng(number))
+            def piece(row, number, table=table):
+                table.piece(row, PIECE_FRAMES, np.random.default_rng(number))
 
-            utts = list(table.num_frames)[:: len(table.num_frames) // args.num_files]
-            print(f"piece_{name} {median_ms(piece, utts, args.repeats):.2f} ms")
+            rows = range(len(table.utts))[:: len(table.utts) // args.num_files]
+            print(f"piece_{name} {median_ms(piece, rows, args.repeats):.2f} ms")
     return 0
 
 

@@ -62,10 +62,10 @@ def main(argv=None) -> int:
         frames = FrameTable(folder, FrontendConfig(vad=False))
         for name, model in configs.items():
             network = models.build(model, FEAT_DIM).eval()
-            utts = list(frames.num_frames)
-            embed(network, frames, utts[:2], BATCH_FRAMES)
+            rows = range(len(frames.utts))
+            embed(network, frames, rows[:2], BATCH_FRAMES)
             begin = time.perf_counter()
-            embed(network, frames, utts, BATCH_FRAMES)
+            embed(network, frames, rows, BATCH_FRAMES)
             elapsed_s = time.perf_counter() - begin
             print(f"extraction_{name} {elapsed_s / dur_s:.6f} real_time_factor")
     return 0

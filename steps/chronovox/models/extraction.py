@@ -47,8 +47,8 @@ def pad(matrices: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     return features, lengths
 
 
-def embed(network, frames: FrameTable, utts, batch_frames: int) -> dict:
-    """The embedding `(D,)` float32 of each of `utts`, on the network's device.
+def embed(network, frames: FrameTable, rows, batch_frames: int) -> dict:
+    """Utterance -> embedding `(D,)` float32, of `rows`, on the network's device.
 
     The network must be in evaluation mode, and each utterance must have its
     `min_frames`. batch_frames: what bounds the memory, padding included.
@@ -57,9 +57,10 @@ def embed(network, frames: FrameTable, utts, batch_frames: int) -> dict:
     device = next(network.parameters()).device
     vectors = {}
     with torch.inference_mode():
-        num_frames = {utt: frames.num_frames[utt] for utt in utts}
+        row = {frames.utts[number]: number for number in rows}
+        num_frames = {utt: int(frames.num_frames[n]) for utt, n in row.items()}
         for batch in length_batches(num_frames, batch_frames):
-            features, lengths = pad([frames.read(utt) for utt in batch])
+            features, lengths = pad([frames.read(row[utt]) for utt in batch])
             output = network(features.to(device), lengths.to(device))
             vectors.update(zip(batch, output.cpu().numpy(), strict=True))
     return vectors

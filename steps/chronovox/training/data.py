@@ -6,6 +6,8 @@ A sample is a pure function of (seed, epoch, number in the epoch), and a batch o
 
 import hashlib
 import os
+from collections.abc import Iterator
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from chronovox import augment
 from chronovox.cli import UserError
-from chronovox.datadir import read_table
+from chronovox.datadir import Texts, read_table
 from chronovox.features import FeatureConfig
 from chronovox.frontend import AudioTable, FrameTable
 from chronovox.training.settings import TrainingConfig
@@ -37,8 +39,10 @@ class TrainingSet(Dataset):
     """The utterances of a data directory that are long enough, and their pieces.
 
     An utterance gives ceil(its frames / longest chunk) samples an epoch.
-    `dropped` maps utterances to reasons; `speakers` are those that have any left,
-    sorted, and a label is a place in it; `lost_speakers` are the others.
+    `num_utts` counts them. `dropped` maps the others to reasons; `speakers` are those
+    that have any left, sorted, and a label is a place in it; `lost_speakers` are the
+    others. Nothing is kept that workers, forked from here, would come to own by
+    looking at it.
     Raises UserError for an utterance without a speaker, and if fewer than two
     speakers are left. features: those of the data. batch_features: samples of
     augmented recordings come as waves, for `to_device`, which computes the features
@@ -58,48 +62,40 @@ class TrainingSet(Dataset):
             check_batch_features(config, features)
         if config.augment is None:
             self._frames = FrameTable(data_dir, config.frontend)
-            utt2spk = read_table(f"{data_dir}/utt2spk")
+            spks = _speakers(data_dir, self._frames.utts)
         else:
             self._frames = AudioTable(
                 data_dir, config.frontend, features, config.augment
             )
-            utt2spk = self._frames.utt2spk
+            spks = self._frames.spks
         shortest, longest = config.chunk_frames
         kind = "voiced frames" if config.frontend.vad else "frames"
-        self.utts, self.dropped = [], {}
-        for utt, num_frames in self._frames.num_frames.items():
-            if utt not in utt2spk:
-                raise UserError(
-                    f"{data_dir}/utt2spk: no line for '{utt}', which feats.scp has: "
-                    f"run utils/fix_data_dir.py {data_dir}"
-                )
-            if num_frames < shortest:
-                self.dropped[utt] = f"{num_frames} {kind}, {shortest} are needed"
-            else:
-                self.utts.append(utt)
-        spks = [utt2spk[utt] for utt in self.utts]
-        self.speakers = sorted(set(spks))
-        everybody = {utt2spk[utt] for utt in self._frames.num_frames}
-        self.lost_speakers = sorted(everybody - set(spks))
+        num_frames = self._frames.num_frames
+        self._is_kept = num_frames >= shortest
+        self.num_utts = int(self._is_kept.sum())
+        self.dropped = {
+            self._frames.utts[row]: f"{num_frames[row]} {kind}, {shortest} are needed"
+            for row in np.flatnonzero(~self._is_kept)
+        }
+        self.speakers = sorted(set(compress(spks, self._is_kept)))
+        self.lost_speakers = sorted(set(spks) - set(self.speakers))
         if len(self.speakers) < 2:
             raise UserError(
                 f"{data_dir}: {len(self.speakers)} speakers with utterances of at "
                 f"least {shortest} {kind}, training needs 2 or more"
             )
         label = {spk: number for number, spk in enumerate(self.speakers)}
-        self._labels = [label[spk] for spk in spks]
-        num_frames = np.array([self._frames.num_frames[utt] for utt in self.utts])
-        self._ends = np.cumsum(-(-num_frames // longest))
+        self._labels = np.fromiter((label.get(spk, -1) for spk in spks), np.int32)
+        self._ends = np.cumsum(np.where(self._is_kept, -(-num_frames // longest), 0))
         self.feat_dim = features.dim
         if config.shuffle_arks:
             numbers: dict[str, int] = {}  # in the order of the utterances
-            self._file = np.array(
-                [
-                    numbers.setdefault(self._frames.file(utt), len(numbers))
-                    for utt in self.utts
-                ]
-            )
-            self._paths = list(numbers)
+            self._file = np.full(len(num_frames), -1)
+            self._file[self._is_kept] = [
+                numbers.setdefault(file, len(numbers))
+                for file in compress(self._frames.files(), self._is_kept)
+            ]
+            self._paths = Texts(numbers)
             self._asked_for = np.full(len(numbers), -1)
         self._reading = torch.full((MAX_WORKERS,), -1).share_memory_()
 
@@ -107,9 +103,13 @@ class TrainingSet(Dataset):
         """Samples in an epoch."""
         return int(self._ends[-1])
 
+    def utts(self) -> Iterator[str]:
+        """The utterances, in the order of their samples."""
+        return compress(self._frames.utts, self._is_kept)
+
     def utterance(self, sample: Sample) -> str:
         """The utterance that a sample is cut from."""
-        return self.utts[self._row(sample)]
+        return self._frames.utts[self._row(sample)]
 
     def _row(self, sample: Sample) -> int:
         return int(np.searchsorted(self._ends, sample.number, side="right"))
@@ -138,7 +138,6 @@ class TrainingSet(Dataset):
         its rows `(T,)` that count, what is masked of them).
         """
         row = self._row(sample)
-        utt = self.utts[row]
         worker = get_worker_info()
         if worker is not None:
             self._reading[worker.id] = row
@@ -146,18 +145,18 @@ class TrainingSet(Dataset):
         parts = augment.mask_parts(shape, self._mask, self._rng(_MASK, sample))
         rng = self._rng(_PIECE, sample)
         if self._batch_features:
-            piece = (*self._frames.wave(utt, sample.num_frames, rng), list(parts))
+            piece = (*self._frames.wave(row, sample.num_frames, rng), list(parts))
         else:
-            features = self._frames.piece(utt, sample.num_frames, rng)
+            features = self._frames.piece(row, sample.num_frames, rng)
             if features.shape[1] != self.feat_dim:
                 raise UserError(
-                    f"{utt}: features of {features.shape[1]} values, others have "
-                    f"{self.feat_dim}: make them again"
+                    f"{self._frames.utts[row]}: features of {features.shape[1]} "
+                    f"values, others have {self.feat_dim}: make them again"
                 )
             piece = augment.mask(features, parts)
         if worker is not None:
             self._reading[worker.id] = -1
-        return piece, self._labels[row]
+        return piece, int(self._labels[row])
 
     def _rng(self, purpose: int, sample: Sample):
         return np.random.default_rng([self._seed, purpose, sample.epoch, sample.number])
@@ -177,16 +176,30 @@ class TrainingSet(Dataset):
 
     def being_read(self) -> list[str]:
         """The utterances that worker processes are at, or died at."""
-        return [self.utts[row] for row in self._reading.tolist() if row >= 0]
+        return [self._frames.utts[row] for row in self._reading.tolist() if row >= 0]
 
     def digest(self) -> str:
         """A hash of utterances, speakers, lengths, VAD, and a part of the data."""
         digest = hashlib.sha256()
-        for utt, label in zip(self.utts, self._labels, strict=True):
+        labels = self._labels[self._is_kept].tolist()
+        for utt, label in zip(self.utts(), labels, strict=True):
             digest.update(f"{utt} {self.speakers[label]}\n".encode())
-        rows = np.linspace(0, len(self.utts) - 1, _PROBES).astype(int)
-        digest.update(self._frames.digest([self.utts[n] for n in rows]).encode())
+        probes = np.linspace(0, self.num_utts - 1, _PROBES).astype(int)
+        rows = np.flatnonzero(self._is_kept)[probes].tolist()
+        digest.update(self._frames.digest(rows).encode())
         return digest.hexdigest()
+
+
+def _speakers(data_dir, utts) -> Texts:
+    """Who speaks in each of `utts`. Raises UserError for one that utt2spk lacks."""
+    utt2spk = read_table(f"{data_dir}/utt2spk")
+    for utt in utts:
+        if utt not in utt2spk:
+            raise UserError(
+                f"{data_dir}/utt2spk: no line for '{utt}', which feats.scp has: "
+                f"run utils/fix_data_dir.py {data_dir}"
+            )
+    return Texts(utt2spk[utt] for utt in utts)
 
 
 class BatchPlan:

@@ -33,8 +33,8 @@ class Development:
         trials = read_trials(trials_path)
         utts = sorted({*trials.enrol, *trials.test})
         self._frames = FrameTable(data_dir, frontend, utts)
-        self._utts = [u for u in utts if self._frames.num_frames[u] >= min_frames]
-        row = {utt: number for number, utt in enumerate(self._utts)}
+        self._rows = np.flatnonzero(self._frames.num_frames >= min_frames).tolist()
+        row = {self._frames.utts[n]: place for place, n in enumerate(self._rows)}
         kept = [
             number
             for number, pair in enumerate(zip(trials.enrol, trials.test, strict=True))
@@ -57,8 +57,8 @@ class Development:
         """The equal error rate of cosine scores, 0 to 1."""
         was_training = network.training
         network.eval()
-        vectors = embed(network, self._frames, self._utts, BATCH_FRAMES)
+        vectors = embed(network, self._frames, self._rows, BATCH_FRAMES)
         network.train(was_training)
-        matrix = np.stack([vectors[utt] for utt in self._utts])
+        matrix = np.stack([vectors[self._frames.utts[row]] for row in self._rows])
         scores = cosine_scores(matrix, self._enrol, self._test)
         return eer(scores[self._is_target], scores[~self._is_target])

@@ -28,11 +28,11 @@ def report_dropped(train_set, path: Path, max_fail_ratio: float) -> None:
     """Write the list of dropped utterances and log the counts. Raises UserError."""
     dropped = train_set.dropped
     write_lines(path, [f"{utt} {reason}" for utt, reason in dropped.items()])
-    total = len(train_set.utts) + len(dropped)
+    total = train_set.num_utts + len(dropped)
     log.info(
         "%d utterances in, %d out, %d dropped because too short (%s); %d speakers, "
         "%d samples an epoch",
-        total, len(train_set.utts), len(dropped), path, len(train_set.speakers),
+        total, train_set.num_utts, len(dropped), path, len(train_set.speakers),
         len(train_set),
     )  # fmt: skip
     if train_set.lost_speakers:
