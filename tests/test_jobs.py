@@ -442,6 +442,20 @@ def test_jobs_that_ignore_sigterm_are_killed(tmp_path):
     assert "# Ended (code 137)" in (tmp_path / "x.log").read_text()
 
 
+def test_stopped_and_continued_it_goes_on(tmp_path):
+    process, pids = start_lasting(tmp_path)
+    for _ in range(3):
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)  # longer than it waits for a signal at a time
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.2)
+    assert process.poll() is None and all(map(is_alive, pids))
+    process.terminate()
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert_all_end(pids)
+
+
 def test_under_nohup_a_hangup_ends_nothing(tmp_path):
     process, pids = start_lasting(tmp_path, "nohup")
     process.send_signal(signal.SIGHUP)

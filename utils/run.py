@@ -57,7 +57,7 @@ class Runner:
     """Runs the jobs of a task, at most `len(slots)` at once.
 
     slots: what a job adds to its environment while it runs. SIGCHLD and the
-    signals that stop run.py are blocked, and taken one at a time by `sigtimedwait`.
+    signals that stop run.py are blocked, and taken one at a time by `next_signal`.
     """
 
     def __init__(self, task: jobs.Task, slots: list[dict[str, str]], threads: int):
@@ -107,9 +107,9 @@ class Runner:
 
     def _wait(self) -> None:
         """Wait for a signal, and do what it asks."""
-        caught = signal.sigtimedwait(self._signals, 1.0) if self._running else None
-        if caught is not None and caught.si_signo != signal.SIGCHLD:
-            self._stop(caught.si_signo)
+        caught = jobs.next_signal(self._signals, 1.0) if self._running else None
+        if caught is not None and caught != signal.SIGCHLD:
+            self._stop(caught)
         self._reap()
 
     def _reap(self) -> None:
@@ -140,12 +140,12 @@ class Runner:
             jobs.kill_group(group, signal.SIGTERM)
         deadline = time.monotonic() + jobs.GRACE_S
         while self._running and time.monotonic() < deadline:
-            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+            jobs.next_signal({signal.SIGCHLD}, 0.1)
             self._reap()
         for group in groups:
             jobs.kill_group(group, signal.SIGKILL)
         while self._running:
-            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+            jobs.next_signal({signal.SIGCHLD}, 0.1)
             self._reap()
         raise SystemExit(128 + number)
 

@@ -62,8 +62,7 @@ def watch(process: subprocess.Popen, signals: set) -> tuple[int, bool]:
     stopping = {signal.SIGTERM, signal.SIGINT}
     warned, stop_at, told = False, None, set()
     while (code := jobs.exit_code(process)) is None:
-        caught = signal.sigtimedwait(signals, 0.2 if stop_at else 1.0)
-        kind = caught.si_signo if caught else None
+        kind = jobs.next_signal(signals, 0.2 if stop_at else 1.0)
         if kind == signal.SIGUSR1:
             warned = True
         elif kind in stopping and stop_at is None:

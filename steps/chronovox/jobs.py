@@ -258,6 +258,13 @@ def exit_code(process: subprocess.Popen) -> int | None:
     return code if code is None or code >= 0 else 128 - code
 
 
+def next_signal(signals: set[int], timeout_s: float) -> int | None:
+    """The next of some blocked signals, or None after `timeout_s`."""
+    caught = signal.sigtimedwait(signals, timeout_s)
+    # Stopped and continued meanwhile, Python 3.11 gives a struct of anything.
+    return caught.si_signo if caught and caught.si_signo in signals else None
+
+
 def kill_group(group: int, kind: signal.Signals) -> bool:
     """Send a signal to a process group; False if it is no more."""
     try:
