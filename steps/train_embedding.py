@@ -6,8 +6,8 @@ goes on from the newest checkpoint; if settings, seed or data have changed it
 starts anew; a finished training is left as it is. The error rate on development
 trials is written to the log, and nothing is chosen by it. SIGUSR1 or SIGTERM, as
 before a time limit, ends it after the step with a checkpoint and exit code 85,
-which job runners take for: run me again. With --num-procs it runs under torchrun,
-in that many processes on each node where srun starts it.
+which job runners take for: run me again. With --num-procs it runs under torchrun;
+with --num-nodes srun starts it on each node.
 
 Usage: steps/train_embedding.py [options] CONFIG DATA_TRAIN DATA_DEV EXP_M
 e.g.:  steps/train_embedding.py --seed 1 conf/xvector_aam.yaml data/train data/dev \\
@@ -67,6 +67,10 @@ def get_parser():
     parser.add_argument(
         "--num-procs", type=cli.positive_int, default=1,
         help="processes that share each batch, one a GPU (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--num-nodes", type=cli.positive_int, default=1,
+        help="nodes of Slurm with that many processes each (default: 1)",
     )  # fmt: skip
     parser.add_argument(
         "--scratch", type=cli.boolean, default=False,
@@ -176,6 +180,8 @@ def run(args, exp: Path, ranks, device, stack: contextlib.ExitStack) -> int:
         report_dropped(train_set, exp / "log" / "dropped", args.max_fail_ratio)
     text = config.to_yaml(settings) + config.to_yaml(features) + train_set.digest()
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    if ranks.from_first(lambda: fingerprint) != fingerprint:
+        raise UserError(f"{exp}: process {ranks.rank} has other settings or data")
     if ranks.from_first(lambda: is_finished(exp, fingerprint)):
         log.info("%s/final.pt is finished: nothing to do", exp)
         return 0
@@ -206,6 +212,7 @@ def run(args, exp: Path, ranks, device, stack: contextlib.ExitStack) -> int:
     if ranks.first:
         save_state(network.state_dict(), exp / "final.pt")
         log.info("wrote %s/final.pt", exp)
+    ranks.wait()  # torchrun would not wait for long, once others have ended
     return 0
 
 
@@ -216,10 +223,11 @@ def main(argv=None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from chronovox.models.extraction import choose_device
     from chronovox.training.folder import locked
-    from chronovox.training.ranks import joined, launch, num_nodes, started_by_torchrun
+    from chronovox.training.ranks import joined, launch, started_by_torchrun
 
-    if args.num_procs * num_nodes() > 1 and not started_by_torchrun():
-        return launch(args.num_procs, __file__, sys.argv[1:] if argv is None else argv)
+    if args.num_procs * args.num_nodes > 1 and not started_by_torchrun():
+        argv = sys.argv[1:] if argv is None else argv
+        return launch(args.num_nodes, args.num_procs, __file__, argv)
     exp = Path(args.exp)
     with contextlib.ExitStack() as stack:
         ranks, device = stack.enter_context(joined(choose_device(args.device)))

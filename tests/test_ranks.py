@@ -182,6 +182,22 @@ def test_bad_input_is_said_without_a_traceback(world):
     assert "Traceback" not in log
 
 
+def test_several_nodes_need_srun(world, monkeypatch):
+    words = [str(world / name) for name in ("x.yaml", "train", "dev", "exp")]
+    for tasks in (None, "3"):
+        if tasks:
+            monkeypatch.setenv("SLURM_STEP_NUM_TASKS", tasks)
+        with pytest.raises(UserError, match="start this by `srun --ntasks 2"):
+            train_embedding.main(["--num-nodes", "2", *words])
+
+
+def test_processes_of_other_settings_are_refused(world, monkeypatch):
+    monkeypatch.setattr(ranks.Ranks, "from_first", lambda *_: "of another seed")
+    words = [str(world / name) for name in ("x.yaml", "train", "dev", "exp")]
+    with pytest.raises(UserError, match="process 0 has other settings or data"):
+        train_embedding.main(words)
+
+
 def test_one_model_is_trained_by_one_run_at_a_time(world):
     with folder.locked(world / "exp"):
         process = start(world)

@@ -70,8 +70,9 @@ START = """
 import os, sys
 if os.path.isdir("{exp}"):
     open("{exp}.tried", "w")
-words = "{srun} " + sys.executable + " train.py --device cpu x.yaml train dev {exp}"
-os.execvp(words.split()[0], words.split())
+words = "{srun} " + sys.executable + " train.py --device cpu --num-nodes {nodes}"
+words = words.split() + ["x.yaml", "train", "dev", "{exp}"]
+os.execvp(words[0], words)
 """
 SRUN = "srun --ntasks 2 --overcommit"
 
@@ -107,8 +108,8 @@ def limited(cluster, tmp_path_factory):
     (folder / "1").write_text(COUNTER)
     (folder / "2").write_text("import time; time.sleep(300)")
     (folder / "train.py").write_text(TRAIN)
-    (folder / "3").write_text(START.format(exp="exp", srun=""))
-    (folder / "4").write_text(START.format(exp="exp_srun", srun=SRUN))
+    (folder / "3").write_text(START.format(exp="exp", srun="", nodes=1))
+    (folder / "4").write_text(START.format(exp="exp_srun", srun=SRUN, nodes=2))
     make_dir(folder / "train", [f"t{n}" for n in range(6)])
     make_dir(folder / "dev", [f"d{n}" for n in range(3)], seed=1)
     write_settings(folder / "x.yaml", num_steps=150, checkpoint_every=200)

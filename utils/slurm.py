@@ -14,9 +14,10 @@ the nodes see them under the same names; the environment goes along.
 If slurm.py is ended, its jobs are cancelled, even by kill -9. If its machine
 went down, running it again with the same LOG first cancels what was left.
 
-Before its time limit a job that catches SIGUSR1 gets it. If it then ends with code
-85 (its state is saved), it is put back into the queue, and its next attempt writes
-on in the same log. After less than a second 85 is a failure.
+Before its time limit a job that catches SIGUSR1 gets it, and so do tasks of srun,
+which must catch it. If it then ends with code 85 (its state is saved), it is put back
+into the queue, and its next attempt writes on in the same log. After less than a
+second 85 is a failure.
 
 Exit code 1 if any job failed; what failed is named, with the end of its log.
 """

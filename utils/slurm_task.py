@@ -34,8 +34,8 @@ def warn(root: int, told: set[int]) -> None:
     """Send SIGUSR1 to those processes of a job that catch it, once each.
 
     It would end the others. What a process that catches it has started (and what
-    has its handler, if that was forked) is left to that process. srun hands it on
-    to its tasks, though it does not catch but wait for it.
+    has its handler, if that was forked) is left to that process. srun, which blocks
+    it and waits for it, hands it on to its tasks: those must catch it.
     """
     children, catching = defaultdict(list), set()
     for path in Path("/proc").glob("[0-9]*/status"):
@@ -43,8 +43,8 @@ def warn(root: int, told: set[int]) -> None:
             lines = path.read_text(errors="replace").splitlines()
             known = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
             children[int(known["PPid"])].append(int(path.parent.name))
-            caught = int(known["SigCgt"], 16) >> (signal.SIGUSR1 - 1) & 1
-            if caught or known["Name"] == "srun":
+            mask = "SigBlk" if known["Name"] == "srun" else "SigCgt"
+            if int(known[mask], 16) >> (signal.SIGUSR1 - 1) & 1:
                 catching.add(int(path.parent.name))
     pids = [root]
     while pids:

@@ -8,7 +8,7 @@ that of the frames selected.
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -141,9 +141,9 @@ class FrameTable:
             return self.read(row, first, first + num_frames)
         return repeat(self.read(row), num_frames, rng)
 
-    def files(self) -> list[str]:
-        """The ark where the features of each utterance are."""
-        return [kaldi_io.parse_location(rxfile).path for rxfile in self._rxfiles]
+    def file(self, row: int) -> str:
+        """The ark where the features of an utterance are."""
+        return kaldi_io.parse_location(self._rxfiles[row]).path
 
     def digest(self, probes) -> str:
         """A hash of lengths and VAD, and of the features of the rows `probes`."""
@@ -153,7 +153,7 @@ class FrameTable:
         return digest.hexdigest()
 
 
-class Copies(Sequence[str]):
+class Copies:
     """Texts with each of `prefixes` before them in turn, made when asked for."""
 
     def __init__(self, texts: Texts, prefixes: list[str]):
@@ -209,10 +209,9 @@ class AudioTable:
             [(there / speed).astype(np.int64) for speed in changes.speeds]
         )
 
-    def files(self) -> list[str]:
-        """The file where the recording of each utterance is."""
-        files = [self._wavs.file(utt) for utt in self._voiced.utts]
-        return files * len(self._changes.speeds)
+    def file(self, row: int) -> str:
+        """The file where the recording of an utterance is."""
+        return self._wavs.file(self._voiced.utts[row % len(self._voiced.utts)])
 
     def piece(self, row: int, num_frames: int, rng) -> np.ndarray:
         """`num_frames` frames `(T, F)` of a random piece; a short one is repeated."""

@@ -41,8 +41,8 @@ class TrainingSet(Dataset):
     An utterance gives ceil(its frames / longest chunk) samples an epoch.
     `num_utts` counts them. `dropped` maps the others to reasons; `speakers` are those
     that have any left, sorted, and a label is a place in it; `lost_speakers` are the
-    others. Nothing is kept that workers, forked from here, would come to own by
-    looking at it.
+    others. Names are kept so that workers, forked from here, do not come to own them by
+    looking at them.
     Raises UserError for an utterance without a speaker, and if fewer than two
     speakers are left. features: those of the data. batch_features: samples of
     augmented recordings come as waves, for `to_device`, which computes the features
@@ -91,10 +91,9 @@ class TrainingSet(Dataset):
         if config.shuffle_arks:
             numbers: dict[str, int] = {}  # in the order of the utterances
             self._file = np.full(len(num_frames), -1)
-            self._file[self._is_kept] = [
-                numbers.setdefault(file, len(numbers))
-                for file in compress(self._frames.files(), self._is_kept)
-            ]
+            for row in np.flatnonzero(self._is_kept).tolist():
+                file = self._frames.file(row)
+                self._file[row] = numbers.setdefault(file, len(numbers))
             self._paths = Texts(numbers)
             self._asked_for = np.full(len(numbers), -1)
         self._reading = torch.full((MAX_WORKERS,), -1).share_memory_()

@@ -22,6 +22,7 @@ from chronovox.jobs import REQUEUE_CODE
 
 # As long as the first may copy, evaluate or write; torchrun sees to dead processes.
 WAIT = timedelta(days=1)
+MEET_S = 600  # for the first node to answer the others
 SAVE_S = 60  # to save a checkpoint after a signal
 FIRST_PORT, NUM_PORTS = 20000, 10000  # below those that systems give away
 
@@ -128,52 +129,63 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def num_nodes() -> int:
-    """How often srun runs this program at the same time: once a node."""
-    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
-
-
-def meeting() -> dict:
+def meeting(num_nodes: int) -> dict:
     """Where the processes of all nodes find each other, in torchrun's words.
 
-    Raises UserError where Slurm does not tell the name of the first node.
+    Raises UserError where srun has not started this program on so many nodes.
     """
-    if num_nodes() == 1:
+    if num_nodes == 1:
         return {"run_id": str(os.getpid()), "rdzv_endpoint": "localhost:0"}
-    words = ["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
+    if os.environ.get("SLURM_STEP_NUM_TASKS") != str(num_nodes):
         raise UserError(
-            f"{' '.join(words)}: {error}: start torchrun yourself on every node"
-        ) from None
-    job, step = os.environ["SLURM_JOB_ID"], os.environ["SLURM_STEP_ID"]
-    port = FIRST_PORT + (int(job) + int(step)) % NUM_PORTS
+            f"--num-nodes {num_nodes}: start this by `srun --ntasks {num_nodes} "
+            "--ntasks-per-node 1`, in a job of that many nodes"
+        )
+    words = ["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"{' '.join(words)}: {done.stderr.strip()}")
+    job, step = int(os.environ["SLURM_JOB_ID"]), int(os.environ["SLURM_STEP_ID"])
+    port = FIRST_PORT + (10 * job + step) % NUM_PORTS
     return {
         "run_id": f"{job}.{step}",
         "rdzv_endpoint": f"{done.stdout.split()[0]}:{port}",
-        "rdzv_configs": {"is_host": os.environ["SLURM_PROCID"] == "0"},
-    }
+        "rdzv_configs": {
+            "is_host": os.environ["SLURM_PROCID"] == "0", "read_timeout": MEET_S,
+        },
+    }  # fmt: skip
 
 
-def launch(num_procs: int, script: str, arguments: list[str]) -> int:
+def ask_to_be_run_again(*_) -> None:
+    raise SystemExit(REQUEUE_CODE)
+
+
+def launch(num_nodes: int, num_procs: int, script: str, arguments: list[str]) -> int:
     """Run a script in `num_procs` processes, as torchrun does, on each node.
 
-    Returns its exit code. SIGTERM and SIGUSR1 go to the processes as well, which have
-    a minute to save their state; the code then is REQUEUE_CODE.
+    They share the threads that OMP_NUM_THREADS gives. Returns the exit code. SIGTERM
+    and SIGUSR1 go to the processes as well, which have a minute to save their state;
+    the code then is REQUEUE_CODE. Raises UserError where the nodes do not meet.
     """
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    where = meeting(num_nodes)
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    threads = int(os.environ.get("OMP_NUM_THREADS", 1))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // num_procs))
+    for kind in (signal.SIGTERM, signal.SIGUSR1):  # until the processes run
+        signal.signal(kind, ask_to_be_run_again)
     config = LaunchConfig(
-        min_nodes=num_nodes(), max_nodes=num_nodes(), nproc_per_node=num_procs,
-        rdzv_backend="c10d", **meeting(), max_restarts=0,
+        min_nodes=num_nodes, max_nodes=num_nodes, nproc_per_node=num_procs,
+        rdzv_backend="c10d", **where, max_restarts=0,
         signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
         shutdown_timeout=SAVE_S,
     )  # fmt: skip
+    if num_nodes > 1:
+        log.info("waiting for %d nodes at %s", num_nodes, config.rdzv_endpoint)
     try:
         elastic_launch(config, sys.executable)("-u", script, *arguments)
     except ChildFailedError as error:
@@ -184,6 +196,11 @@ def launch(num_procs: int, script: str, arguments: list[str]) -> int:
             if code < 0 and code != -signal.SIGTERM:  # so torchrun ends the others
                 raise UserError(killed(rank, -code)) from None
         return max(1, *codes.values())
+    except RendezvousError as error:
+        raise UserError(
+            f"{config.rdzv_endpoint}: the {num_nodes} nodes did not meet: {error}: see "
+            "whether all of them started, and reach that port"
+        ) from None
     except SignalException as stopped:
         if stopped.sigval in (signal.SIGTERM, signal.SIGUSR1):
             return REQUEUE_CODE
