@@ -11,6 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A background job of a shell ignores SIGINT, and so does all it starts: tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same for SIGHUP under nohup: what is caught here, what is started does not ignore.
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 def absent(reason: str) -> None:
