@@ -29,6 +29,19 @@ def named(path):
         raise OSError(cause.errno, cause.strerror, str(path)) from None
 
 
+@contextlib.contextmanager
+def locked(folder, reason: str):
+    """Make a folder and hold it alone. Raises UserError (`reason`) if another does."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: {reason}") from None
+        yield
+
+
 def temporary_name(path) -> Path:
     """The hidden name, in the same directory, under which `path` is written."""
     path = Path(path)

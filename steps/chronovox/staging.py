@@ -4,7 +4,6 @@ A node of a cluster reads them over the network otherwise, again in every epoch.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -43,12 +42,7 @@ def staged(
         yield folder
         wait()
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another process reads these copies") from None
+    with files.locked(folder, "another process reads these copies"):
         try:
             _copy(Path(data_dir), scps, folder, check)
             wait()

@@ -1,33 +1,23 @@
 """The folder of a model, exp/M, while it is trained: who holds it, what it says."""
 
-import contextlib
-import fcntl
 import json
 from pathlib import Path
 
-from chronovox import config, datadir, runinfo
+from chronovox import config, datadir, files, runinfo
 from chronovox.cli import UserError, log
 from chronovox.features import FeatureConfig
-from chronovox.files import write_lines
 from chronovox.training.settings import TrainingConfig
 
 
-@contextlib.contextmanager
 def locked(exp: Path):
     """Hold `exp` alone. Raises UserError if another process does."""
-    exp.mkdir(parents=True, exist_ok=True)
-    with open(exp / ".lock", "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{exp}: another process is training this model") from None
-        yield
+    return files.locked(exp, "another process is training this model")
 
 
 def report_dropped(train_set, path: Path, max_fail_ratio: float) -> None:
     """Write the list of dropped utterances and log the counts. Raises UserError."""
     dropped = train_set.dropped
-    write_lines(path, [f"{utt} {reason}" for utt, reason in dropped.items()])
+    files.write_lines(path, [f"{utt} {reason}" for utt, reason in dropped.items()])
     total = train_set.num_utts + len(dropped)
     log.info(
         "%d utterances in, %d out, %d dropped because too short (%s); %d speakers, "
