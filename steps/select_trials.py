@@ -18,15 +18,17 @@ Writes
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
-from chronovox import cli, config
+from chronovox import cli
 from chronovox.cli import UserError, log
 from chronovox.datadir import read_table
 from chronovox.files import write_lines
 from chronovox.trials import write_trials
+from chronovox.trials.allowance import Allowance
 from chronovox.trials.pool import read_pool
-from chronovox.trials.rules import Rules
+from chronovox.trials.rules import read_rules
 from chronovox.trials.selection import select
 
 MIN_SPEAKERS = 30
@@ -49,10 +51,19 @@ def main(argv=None) -> int:
         raise UserError(
             f"{path}: a list is named with letters, digits, '_' and '-' only"
         )
-    rules = config.load(args.rules, Rules)
-    pool = read_pool(args.data, rules, args.rules)
-    trials, shortages = select(pool, rules, args.seed)
+    rules, base = read_rules(args.rules)
+    pool = read_pool(args.data, [rules, base] if base else [rules], args.rules)
+    trials, shortages = select(
+        Allowance(pool, rules), args.seed, base and Allowance(pool, base)
+    )
     num_targets = int(trials.is_target.sum())
+    if num_targets == 0:
+        reasons = Counter(shortage.reason for shortage in shortages)
+        (reason, number), *_ = reasons.most_common(1)
+        raise UserError(
+            f"{args.data}: no target trial obeys {args.rules}: for {number} of "
+            f"{len(pool)} utterances, {reason}: use other rules, or add recordings"
+        )
     if num_targets == len(trials):
         raise UserError(
             f"{args.data}: no non-target trial obeys {args.rules}: add speakers"
@@ -74,7 +85,7 @@ def main(argv=None) -> int:
     log.info(
         "%s: %d utterances in; %d target and %d non-target trials of %d enrolment "
         "speakers out; %d shortages (%s.shortages)",
-        path, len(pool.utts), num_targets, len(trials) - num_targets, num_spk,
+        path, len(pool), num_targets, len(trials) - num_targets, num_spk,
         len(shortages), path,
     )  # fmt: skip
     if num_spk < MIN_SPEAKERS or num_targets < MIN_TARGETS:

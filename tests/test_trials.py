@@ -3,21 +3,24 @@
 import os
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
+from scipy.stats import chisquare, norm
 
 import select_trials
 from chronovox import config
 from chronovox.cli import UserError
 from chronovox.datadir import read_table, write_table
 from chronovox.trials import Trials, read_trials, write_trials
-from chronovox.trials.pool import Pool
-from chronovox.trials.rules import Negatives, Positives, Rules
+from chronovox.trials.allowance import Allowance
+from chronovox.trials.pool import Pool, codes
+from chronovox.trials.rules import Negatives, Positives, Rules, SpeakerRule
 from chronovox.trials.selection import select
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,62 +82,108 @@ def test_speakers_are_those_of_the_list(tmp_path):
 
 @st.composite
 def worlds(draw):
-    """utterance -> (speaker, session), speaker -> group; names say nothing."""
-    utterances, groups = {}, {}
+    """utterance -> (speaker, session, age), speaker -> gender; names say nothing."""
+    utterances, genders = {}, {}
     for speaker in range(draw(st.integers(2, 6))):
-        groups[f"x{speaker}"] = draw(st.sampled_from(["m", "f"]))
+        genders[f"x{speaker}"] = draw(st.sampled_from(["m", "f"]))
         for session in range(draw(st.integers(1, 3))):
+            age = draw(st.sampled_from([20.0, 21.5, 24.1, 30.0, 34.1, np.nan]))
             for _ in range(draw(st.integers(1, 3))):
-                utterances[f"u{7 * len(utterances) % 64}"] = (
-                    f"x{speaker}",
-                    f"day{session}",
-                )
-    return utterances, groups
+                utt = f"u{7 * len(utterances) % 64}"
+                utterances[utt] = (f"x{speaker}", f"day{session}", age)
+    return utterances, genders
 
 
-rules = st.builds(
-    Rules,
-    st.builds(
-        Positives, st.sampled_from(["same", "different", "any"]), st.integers(1, 3)
-    ),
-    st.builds(
-        Negatives,
-        st.sampled_from([[], ["gender"]]),
-        st.integers(2, 3),
-        st.integers(1, 3),
-    ),
+gaps = st.sampled_from(
+    [{}, {"min_gap": 4.1}, {"max_gap": 1.5}, {"min_gap": 2.0, "max_gap": 10.0}]
 )
+positives = st.builds(
+    lambda session, number, gap: Positives(session, per_enrolment=number, **gap),
+    st.sampled_from(["same", "different", "any"]), st.integers(1, 3), gaps,
+)  # fmt: skip
+speakers = st.sampled_from(
+    [SpeakerRule(), SpeakerRule(10.0), SpeakerRule(10.0, strict=False)]
+)
+negatives = st.builds(
+    Negatives, st.sampled_from([[], ["gender"]]), st.integers(2, 3),
+    per_enrolment=st.integers(1, 3),
+)  # fmt: skip
+rules = st.builds(Rules, positives, speakers, negatives)
 
 
-def run(world, rule, seed=1):
-    utterances, groups = world
-    utt2spk = {utt: spk for utt, (spk, _) in utterances.items()}
-    sessions = {utt: session for utt, (_, session) in utterances.items()}
-    shared = groups if rule.negatives.same else dict.fromkeys(groups)
-    return select(Pool(rule, utt2spk, sessions, shared), rule, seed)
+def make_pool(world) -> Pool:
+    utterances, genders = world
+    utts = sorted(utterances)
+    values = [utterances[utt] for utt in utts]
+    age = np.array([age for _, _, age in values])
+    return Pool(
+        utts,
+        codes(spk for spk, _, _ in values),
+        codes((spk, session) for spk, session, _ in values),
+        {"gender": codes(genders[spk] for spk, _, _ in values)},
+        age,
+        np.full(len(utts), 0.5),
+    )
+
+
+def run(world, rule, seed=1, base=None):
+    pool = make_pool(world)
+    return select(Allowance(pool, rule), seed, base and Allowance(pool, base))
+
+
+def close(gap, bound):
+    return abs(gap - bound) < 1e-9
+
+
+def may_enrol(world, rule, utt) -> bool:
+    """The rules, restated for one enrolment."""
+    utterances, genders = world
+    own = utterances[utt][0]
+    group = [spk for spk in genders if genders[spk] == genders[own]]
+    size = len(group if rule.negatives.same else genders)
+    ages = [age for spk, _, age in utterances.values() if spk == own and age == age]
+    span, need = max(ages, default=0) - min(ages, default=0), rule.speakers.min_age_span
+    if need is not None and (
+        close(span, need) and rule.speakers.strict or span < need - 1e-9
+    ):
+        return False
+    return size >= rule.negatives.min_group_size
 
 
 def allowed(world, rule, enrol, test, is_target) -> bool:
     """The rules, restated for one pair."""
-    utterances, groups = world
-    spk, session = utterances[enrol]
-    other, other_session = utterances[test]
-    same = [name for name in groups if groups[name] == groups[spk]]
-    group = same if rule.negatives.same else list(groups)
-    if enrol == test or len(group) < rule.negatives.min_group_size:
+    utterances, genders = world
+    spk, session, age = utterances[enrol]
+    other, other_session, other_age = utterances[test]
+    if enrol == test or not may_enrol(world, rule, enrol):
         return False
     if not is_target:
-        return spk != other and other in group
+        return spk != other and (
+            not rule.negatives.same or genders[spk] == genders[other]
+        )
     wanted = {"any": True, "same": session == other_session,
               "different": session != other_session}  # fmt: skip
-    return spk == other and wanted[rule.positives.session]
+    gap, rule = abs(age - other_age), rule.positives
+    if rule.min_gap is not None and not (
+        gap > rule.min_gap or close(gap, rule.min_gap)
+    ):
+        return False
+    if rule.max_gap is not None and not (
+        gap < rule.max_gap or close(gap, rule.max_gap)
+    ):
+        return False
+    return spk == other and wanted[rule.session]
 
 
-@settings(max_examples=150, deadline=None)
+def rows_of(trials):
+    return list(zip(trials.enrol, trials.test, trials.is_target.tolist(), strict=True))
+
+
+@settings(max_examples=300, deadline=None)
 @given(worlds(), rules, st.integers(0, 5))
 def test_no_trial_breaks_a_rule_and_none_is_missed(world, rule, seed):
-    trials, shortages = run(world, rule, seed).trials, run(world, rule, seed).shortages
-    rows = list(zip(trials.enrol, trials.test, trials.is_target.tolist(), strict=True))
+    trials, shortages = run(world, rule, seed)
+    rows = rows_of(trials)
     pairs = {frozenset(row[:2]) for row in rows}
     assert len(pairs) == len(rows), "a pair stands twice, in one order or both"
     assert all(allowed(world, rule, *row) for row in rows)
@@ -160,35 +209,96 @@ def test_no_trial_breaks_a_rule_and_none_is_missed(world, rule, seed):
                     assert frozenset((utt, other)) in pairs, "a trial was missed"
 
 
+@settings(max_examples=150, deadline=None)
+@given(worlds(), positives, st.floats(0, 3), st.integers(0, 5))
+def test_matched_non_targets_are_as_many_years_away(world, rule, tolerance, seed):
+    number = rule.per_enrolment
+    rule = Rules(rule, SpeakerRule(), Negatives([], 2, tolerance, number))
+    plain = Rules(rule.positives, negatives=Negatives(per_enrolment=number))
+    trials, shortages = run(world, rule, seed)
+    gaps, pairs = {}, set()
+    for enrol, test, is_target in rows_of(trials):
+        assert allowed(world, plain, enrol, test, is_target)
+        gap = abs(world[0][enrol][2] - world[0][test][2])
+        gaps.setdefault(enrol, ([], []))[is_target].append(gap)
+        pairs.add(frozenset((enrol, test)))
+    assert len(pairs) == len(trials)
+    for targets, nontargets in gaps.values():
+        assert len(targets) == len(nontargets)
+        # In order, for where the n-th smallest lie too far apart no pairing is near.
+        far = [
+            abs(a - b) for a, b in zip(sorted(targets), sorted(nontargets), strict=True)
+        ]
+        assert max(far) <= tolerance + 2e-6
+    short = {s.utt: s.found for s in shortages}
+    for utt in world[0]:
+        assert short.get(utt, number) == len(gaps.get(utt, ([],))[0])
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds(), rules, positives, st.integers(0, 5))
+def test_a_list_like_another_shares_enrolments_and_non_targets(world, base, own, seed):
+    number = base.positives.per_enrolment
+    rule = Rules(replace(own, per_enrolment=number), like="base")
+    rows = rows_of(run(world, rule, seed, base).trials)
+    others = rows_of(run(world, base, seed).trials)
+    assert {row for row in rows if not row[2]} <= {row for row in others if not row[2]}
+    for utt in world[0]:
+        count, asked = [
+            Counter(label for enrol, _, label in some if enrol == utt)
+            for some in (rows, others)
+        ]
+        assert count[True] <= asked[True]
+        share = -(-count[True] * base.negatives.per_enrolment // number)
+        assert count[False] == min(share, asked[False])
+        free = Rules(replace(own, per_enrolment=number))
+        if count[True] < asked[True]:
+            drawn = {frozenset(row[:2]) for row in rows}
+            for other in world[0]:
+                if allowed(world, free, utt, other, True):
+                    assert frozenset((utt, other)) in drawn
+    assert all(allowed(world, free, *row) for row in rows if row[2])
+
+
+def test_gaps_must_be_sure():
+    """At 97.7 %, two standard deviations of the gap: 2 * sqrt(0.5 ** 2 + 0.5 ** 2)."""
+    world = {"a": ("x0", "d0", 20.0), "b": ("x0", "d1", 31.4), "c": ("x0", "d2", 31.5),
+             "z": ("x1", "d0", 20.0)}, {"x0": "m", "x1": "m"}  # fmt: skip
+    sure = Positives(min_gap=10.0, confidence=norm.cdf(2.0))
+    trials, _ = run(world, Rules(sure))
+    targets = {frozenset(row[:2]) for row in rows_of(trials) if row[2]}
+    assert targets == {frozenset("ac")}
+
+
 def test_the_draw_is_uniform_over_the_allowed_partners():
-    utterances = {f"u{n}": (f"x{n % 4}", f"day{n // 8}") for n in range(24)}
+    utterances = {
+        f"u{n}": (f"x{n % 4}", f"day{n // 8}", 20.0 + n % 3) for n in range(24)
+    }
     world = (utterances, dict.fromkeys((f"x{n}" for n in range(4)), "m"))
-    rule = Rules(Positives("different", 1), Negatives([], 2, 2))
-    counts = {True: {}, False: {}}
+    rule = Rules(Positives("different", per_enrolment=1), SpeakerRule(), Negatives())
+    counts = {True: Counter(), False: Counter()}
     for seed in range(400):
-        trials = run(world, rule, seed).trials
-        for row in zip(trials.enrol, trials.test, trials.is_target, strict=True):
-            counts[bool(row[2])][row[:2]] = counts[bool(row[2])].get(row[:2], 0) + 1
+        for *pair, label in rows_of(run(world, rule, seed).trials):
+            counts[label][tuple(pair)] += 1
     for kind in (True, False):
         pairs = [(a, b) for a in utterances for b in utterances
                  if allowed(world, rule, a, b, kind)]  # fmt: skip
-        observed = [counts[kind].get(pair, 0) for pair in pairs]
-        assert sum(observed) == sum(counts[kind].values())
+        observed = [counts[kind][pair] for pair in pairs]
+        assert sum(observed) == counts[kind].total()
         assert chisquare(observed).pvalue > 1e-4
 
 
 def test_the_draw_of_an_utterance_does_not_depend_on_those_before_it():
     """Dropping enrolments that come first changes nothing for the last one."""
-    utterances = {f"u{n:02d}": (f"x{n % 4}", f"day{n % 8 // 4}") for n in range(48)}
-    groups = {"x0": "m", "x1": "m", "x2": "f", "x3": "f"}
-    rule = Rules(Positives("different"), Negatives(["gender"]))
+    utterances = {
+        f"u{n:02d}": (f"x{n % 4}", f"day{n % 8 // 4}", 20.0) for n in range(48)
+    }
+    genders = {"x0": "m", "x1": "m", "x2": "f", "x3": "f"}
+    rule = Rules(Positives("different"), SpeakerRule(), Negatives(["gender"]))
 
     def of_women(world_utterances):
-        trials = run((world_utterances, groups), rule).trials
-        return [
-            row for row in zip(trials.enrol, trials.test, strict=True)
-            if utterances[row[0]][0] in ("x2", "x3")
-        ]  # fmt: skip
+        trials = run((world_utterances, genders), rule).trials
+        return [row for row in rows_of(trials) if utterances[row[0]][0] in ("x2", "x3")]
 
     women = {u: v for u, v in utterances.items() if v[0] in ("x2", "x3")}
     assert of_women(women) == of_women(utterances)
@@ -259,7 +369,10 @@ def test_a_speaker_of_one_session_is_listed_not_filled(tmp_path):
     assert not any(key.startswith("spk03") for key in read_trials(out).enrol)
     shortages = (tmp_path / "random.shortages").read_text().splitlines()
     assert len(shortages) == 12
-    assert shortages[0] == "spk03-0-0 target 0 of 2: the rules allow no partner"
+    assert (
+        shortages[0]
+        == "spk03-0-0 target 0 of 2: its speaker has one session (utt2session)"
+    )
 
 
 def test_same_bytes_whatever_the_hash_seed(tmp_path):
@@ -301,9 +414,9 @@ def test_the_seed_changes_the_list(tmp_path):
         (["rm", "utt2session"], "positives: {session: different}",
          "utt2session: no such file; `positives.session: different` of"),
         (["one session"], "positives: {session: different}",
-         "no speaker has two sessions (utt2session), so no target trial obeys"),
+         "144 of 144 utterances, its speaker has one session (utt2session): use"),
         ([], "negatives: {same: [gender], min_group_size: 50}",
-         "no group of 50 speakers of the same gender is there"),
+         "for 144 of 144 utterances, its group has 6 speakers: use other rules"),
         (["cut", "utt2session"], "positives: {session: same}",
          "utt2session: 1 keys have no entry, the first is 'spk11-3-2'"),
         ([], "negatives: {min_group: 5}",
@@ -349,6 +462,7 @@ def test_the_shipped_rules_are_what_they_say(name):
     shipped = config.load(ROOT / "conf" / "trials" / f"{name}.yaml", Rules)
     hard = name == "hard"
     assert shipped == Rules(
-        Positives("different", 2),
-        Negatives(["gender", "nationality"] if hard else [], 5 if hard else 2, 2),
+        Positives("different"),
+        SpeakerRule(),
+        Negatives(["gender", "nationality"] if hard else [], 5 if hard else 2),
     )

@@ -1,9 +1,14 @@
 """The rules of a trial list, as conf/trials/NAME.yaml holds them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
+from chronovox import config
+from chronovox.cli import UserError
+
 MAX_PER_ENROLMENT = 10**6
+MAX_YEARS = 200
 # The tables of a data directory that hold the traits a non-target pair can share.
 TRAIT_TABLES = {"gender": "spk2gender", "nationality": "spk2nationality"}
 
@@ -13,15 +18,45 @@ class Positives:
     """Which two utterances of one speaker make a target trial.
 
     session: both from the same session, from different ones, or from any.
+    min_gap, max_gap: years between them, both included; an utterance without an age
+    then takes no part. confidence: how sure it must be that the gap keeps to these
+    bounds, by utt2age_std; without it the ages are taken at their word.
     per_enrolment: target trials of each enrolment utterance.
     """
 
     session: Literal["same", "different", "any"] = "any"
+    min_gap: float | None = None
+    max_gap: float | None = None
+    confidence: float | None = None
     per_enrolment: int = 2
 
     def __post_init__(self):
-        if not 1 <= self.per_enrolment <= MAX_PER_ENROLMENT:
-            raise ValueError(f"per_enrolment must be from 1 to {MAX_PER_ENROLMENT}")
+        check_number("per_enrolment", self.per_enrolment, 1, MAX_PER_ENROLMENT)
+        low = 0.0 if self.min_gap is None else self.min_gap
+        check_number("min_gap", low, 0, MAX_YEARS)
+        if self.max_gap is not None:
+            check_number("max_gap", self.max_gap, low, MAX_YEARS)
+        if self.confidence is not None:
+            if not 0.5 < self.confidence < 1:
+                raise ValueError("confidence must be between 0.5 and 1")
+            if self.min_gap is None and self.max_gap is None:
+                raise ValueError("confidence needs min_gap or max_gap")
+
+
+@dataclass(frozen=True)
+class SpeakerRule:
+    """Whose utterances may enrol.
+
+    min_age_span: years between the youngest and the oldest utterance of the speaker;
+    strict: more than that, else at least that.
+    """
+
+    min_age_span: float | None = None
+    strict: bool = True
+
+    def __post_init__(self):
+        if self.min_age_span is not None:
+            check_number("min_age_span", self.min_age_span, 0, MAX_YEARS)
 
 
 @dataclass(frozen=True)
@@ -29,26 +64,78 @@ class Negatives:
     """Which utterances of two speakers make a non-target trial.
 
     same: traits that both speakers share. Speakers who share them form a group.
-    min_group_size: speakers of smaller groups are left out of the list.
-    per_enrolment: non-target trials of each enrolment utterance.
+    min_group_size: speakers of smaller groups enrol in no trial.
+    gap_tolerance: if given, the n-th non-target of an enrolment has the age gap of its
+    n-th target, give or take so many years. per_enrolment: non-target trials of each
+    enrolment utterance.
     """
 
     same: list[Literal["gender", "nationality"]] = field(default_factory=list)
     min_group_size: int = 2
+    gap_tolerance: float | None = None
     per_enrolment: int = 2
 
     def __post_init__(self):
-        if not 1 <= self.per_enrolment <= MAX_PER_ENROLMENT:
-            raise ValueError(f"per_enrolment must be from 1 to {MAX_PER_ENROLMENT}")
+        check_number("per_enrolment", self.per_enrolment, 1, MAX_PER_ENROLMENT)
         if self.min_group_size < 2:
             raise ValueError("min_group_size must be 2 or more")
         if len(set(self.same)) < len(self.same):
             raise ValueError("same names a trait twice")
+        if self.gap_tolerance is not None:
+            check_number("gap_tolerance", self.gap_tolerance, 0, MAX_YEARS)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the trials of a list must obey."""
+    """What the trials of a list must obey.
+
+    like: the name of another file of rules in the same directory. Enrolments and
+    non-targets are then those of the list which that file makes of the same seed, and
+    `positives` alone are told here.
+    """
 
     positives: Positives = field(default_factory=Positives)
+    speakers: SpeakerRule = field(default_factory=SpeakerRule)
     negatives: Negatives = field(default_factory=Negatives)
+    like: str | None = None
+
+    def __post_init__(self):
+        matched = self.negatives.gap_tolerance is not None
+        if matched and self.negatives.per_enrolment != self.positives.per_enrolment:
+            raise ValueError(
+                "gap_tolerance needs as many non-targets as targets per enrolment"
+            )
+        others = self.speakers, self.negatives
+        if self.like and others != (SpeakerRule(), Negatives()):
+            raise ValueError("beside `like`, nothing but `positives` is told")
+
+    @property
+    def need_ages(self) -> bool:
+        """Whether an utterance without an age is left out."""
+        bounds = self.positives.min_gap, self.positives.max_gap
+        values = *bounds, self.speakers.min_age_span, self.negatives.gap_tolerance
+        return any(value is not None for value in values)
+
+
+def read_rules(path) -> tuple[Rules, Rules | None]:
+    """The rules of a file, and those that its `like` names.
+
+    Raises UserError as `config.load` does, and for chains.
+    """
+    rules = config.load(path, Rules)
+    if rules.like is None:
+        return rules, None
+    base_path = Path(path).with_name(f"{rules.like}.yaml")
+    base = config.load(base_path, Rules)
+    if base.like:
+        raise UserError(f"{path}: like: {base_path} has a `like` itself: name that")
+    number = base.positives.per_enrolment
+    return replace(
+        rules, positives=replace(rules.positives, per_enrolment=number)
+    ), base
+
+
+def check_number(name: str, value: float, low: float, high: float) -> None:
+    """Raise ValueError unless `value` is from `low` to `high`."""
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low:g} to {high:g}")

@@ -1,25 +1,14 @@
-"""Selecting trials: a uniform draw among the pairs that the rules allow.
+"""Selecting the trials of a list: targets, non-targets, and what falls short."""
 
-Every utterance is an enrolment once and is compared with some partners. No pair
-may stand in the list in both orders, so each belongs to one of its two
-utterances: a hash puts all utterances on a circle, and a pair belongs to the one
-from which the other lies within half a turn ahead. The partners of an utterance
-are thus a function of the seed and of that utterance alone, whatever else is
-selected before it. Where the pairs of its own do not suffice, an utterance also
-takes those that their owners left.
-"""
-
-import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from chronovox.trials import draw
+from chronovox.trials.allowance import Allowance
+from chronovox.trials.draw import NONE, count
 from chronovox.trials.lists import Trials
-from chronovox.trials.pool import Pool
-from chronovox.trials.rules import Rules
-
-_HALF_TURN = np.uint64(2**63)
 
 
 @dataclass(frozen=True)
@@ -43,84 +32,97 @@ class Selection(NamedTuple):
     shortages: list[Shortage]
 
 
-def select(pool: Pool, rules: Rules, seed: int) -> Selection:
-    """Select trials that obey `rules`; a shortage is listed and never filled.
+def select(allowance: Allowance, seed: int, base: Allowance | None = None) -> Selection:
+    """Select trials that the rules allow; a shortage is listed and never filled.
 
-    An enrolment gets as many non-targets in proportion as it got targets, so
-    that the list stays balanced.
+    base: the rules of the list whose enrolments and non-targets this one shares. An
+    enrolment gets as many non-targets in proportion as it got targets, so that the
+    list stays balanced.
     """
-    places = _places(pool.utts, seed)
-    asked = np.where(pool.eligible, rules.positives.per_enrolment, 0)
-    targets = _draw(pool.positives, asked, places, 0)
-    found = np.array([len(partners) for partners in targets])
-    per_target = rules.negatives.per_enrolment, rules.positives.per_enrolment
-    wanted = -(-found * per_target[0] // per_target[1])
-    nontargets = _draw(pool.negatives, wanted, places, 1)
+    main = base or allowance
+    circle = draw.places(main.pool.utts, seed)
+    per_enrolment = main.rules.positives.per_enrolment
+    asked = np.where(main.eligible, per_enrolment, 0)
+    targets, num_allowed = draw.draw_targets(main, asked, circle)
+    drawn = count(targets)
+    if main.rules.negatives.gap_tolerance is not None:
+        nontargets = _draw_matched(main, targets, circle)
+        wanted = count(targets)
+    else:
+        wanted = _in_proportion(targets, main)
+        nontargets = draw.empty(wanted)
+        for owned in (True, False):
+            draw.draw_nontargets(main, nontargets, wanted, circle, owned)
+    if base:
+        targets, num_allowed = draw.draw_targets(allowance, drawn, circle)
+        wanted = np.minimum(_in_proportion(targets, main), wanted)
+        nontargets[np.arange(nontargets.shape[1]) >= wanted[:, None]] = NONE
 
-    enrol, test, is_target, shortages = [], [], [], []
-    for row, utt in enumerate(pool.utts):
-        if not pool.eligible[row]:
-            reason = f"its group has {pool.group_size(row)} speakers"
+    found, shortages = (count(targets), count(nontargets)), []
+    few = (found[0] < per_enrolment) | (found[1] < wanted)
+    for row in np.flatnonzero(few).tolist():
+        utt = main.pool.utts[row]
+        if found[0][row] < per_enrolment:
+            if found[0][row] < drawn[row] and not base:
+                reason = "no non-target is as many years away"
+            elif base and drawn[row] == 0:
+                reason = "it does not enrol in the list that this one is like"
+            else:
+                reason = _other_order(int(num_allowed[row]))
+                if num_allowed[row] == 0:
+                    reason = allowance.reason(row)
             shortages.append(
-                Shortage(utt, "target", 0, rules.positives.per_enrolment, reason)
+                Shortage(utt, "target", int(found[0][row]), per_enrolment, reason)
             )
-            continue
-        for label, chosen, number, candidates in (
-            ("target", targets[row], asked[row], pool.positives),
-            ("nontarget", nontargets[row], wanted[row], pool.negatives),
-        ):
-            enrol += [utt] * len(chosen)
-            test += [pool.utts[partner] for partner in np.sort(chosen)]
-            is_target += [label == "target"] * len(chosen)
-            if len(chosen) < number:
-                reason = _reason(len(candidates(row)))
-                shortages.append(Shortage(utt, label, len(chosen), number, reason))
-    trials = Trials(enrol, test, np.array(is_target, bool), "the selected trials")
-    return Selection(trials, shortages)
+        if found[1][row] < wanted[row]:
+            reason = _other_order(main.num_nontargets(row))
+            shortages.append(
+                Shortage(utt, "nontarget", int(found[1][row]), int(wanted[row]), reason)
+            )
+    return Selection(_trials(main.pool.utts, targets, nontargets), shortages)
 
 
-def _reason(num_allowed: int) -> str:
-    if num_allowed == 0:
-        return "the rules allow no partner"
+def _draw_matched(allowance: Allowance, targets, circle) -> np.ndarray:
+    """A non-target as many years away for each of the `targets (U, K)`.
+
+    A target for which there is none is taken out of `targets`.
+    """
+    nontargets = np.full(targets.shape, NONE)
+    age, open_ = allowance.pool.age, targets != NONE
+    for owned in (True, False):
+        for number, column in enumerate(targets.T):
+            before = count(nontargets)
+            draw.draw_nontargets(
+                allowance, nontargets, before + open_[:, number], circle, owned,
+                np.abs(age - age[column]),
+            )  # fmt: skip
+            open_[:, number] &= count(nontargets) == before
+    targets[open_] = NONE
+    order = np.argsort(targets == NONE, axis=1, kind="stable")
+    targets[:] = np.take_along_axis(targets, order, axis=1)
+    return nontargets
+
+
+def _in_proportion(targets: np.ndarray, allowance: Allowance) -> np.ndarray:
+    """How many non-targets go with so many targets, `(U,)`."""
+    rules = allowance.rules
+    total = count(targets) * rules.negatives.per_enrolment
+    return -(-total // rules.positives.per_enrolment)
+
+
+def _other_order(num_allowed: int) -> str:
     return f"{num_allowed} partners allowed; the other pairs stand in the other order"
 
 
-def _places(utts: list[str], seed: int) -> np.ndarray:
-    """The place of every utterance on the circle of 2^64 points, `(U,)` uint64."""
-    digests = (
-        hashlib.blake2b(f"{seed} {utt}".encode(), digest_size=8).digest()
-        for utt in utts
-    )
-    return np.frombuffer(b"".join(digests), "<u8")
-
-
-def _draw(candidates, asked, places, stream: int) -> list[np.ndarray]:
-    """Draw `asked[row]` of `candidates(row)` for each row, without replacement.
-
-    First among the pairs that belong to a row; rows that fall short then take of
-    their other pairs those that the owner has not drawn.
-    """
-    drawn = [np.zeros(0, np.int64)] * len(places)
-    short = []
-    for row in np.flatnonzero(asked):
-        own = _ahead(candidates(row), row, places)
-        number = min(asked[row], len(own))
-        generator = np.random.default_rng([int(places[row]), stream])
-        drawn[row] = generator.choice(own, number, replace=False)
-        if number < asked[row]:
-            short.append(row)
-    left = {}
-    for row in short:
-        others = np.setdiff1d(candidates(row), _ahead(candidates(row), row, places))
-        free = np.array([c for c in others if row not in drawn[c]], np.int64)
-        number = min(asked[row] - len(drawn[row]), len(free))
-        generator = np.random.default_rng([int(places[row]), stream, 1])
-        left[row] = generator.choice(free, number, replace=False)
-    for row, more in left.items():
-        drawn[row] = np.concatenate([drawn[row], more])
-    return drawn
-
-
-def _ahead(partners: np.ndarray, row: int, places: np.ndarray) -> np.ndarray:
-    """Those of `partners` whose pair with `row` belongs to `row`."""
-    return partners[places[partners] - places[row] < _HALF_TURN]
+def _trials(utts: list[str], targets, nontargets) -> Trials:
+    """The list: by enrolment, its targets first, each in order of the keys."""
+    enrol, test, is_target = [], [], []
+    for partners, label in ((targets, True), (nontargets, False)):
+        rows, columns = np.nonzero(partners != NONE)
+        enrol.append(rows)
+        test.append(partners[rows, columns])
+        is_target.append(np.full(len(rows), label))
+    enrol, test, is_target = map(np.concatenate, (enrol, test, is_target))
+    order = np.lexsort((test, ~is_target, enrol))
+    sides = [[utts[row] for row in side[order].tolist()] for side in (enrol, test)]
+    return Trials(*sides, is_target[order], "the selected trials")

@@ -1,0 +1,114 @@
+"""What the rules allow: which utterances may enrol, and which pairs are trials.
+
+Selection draws from it and the check of a list asks it, so both read the rules alike.
+"""
+
+import numpy as np
+from scipy.stats import norm
+
+from chronovox.trials.pool import Pool, members
+from chronovox.trials.rules import Rules
+
+# Ages are decimal fractions: 35.3 - 25.3 years are 10.
+YEARS_EPSILON = 1e-6
+
+
+class Allowance:
+    """The rules of a list, applied to a pool.
+
+    group `(U,)`: equal for speakers who share the traits of `rules.negatives.same`.
+    eligible: bool `(U,)`, who may enrol, by speaker.
+    """
+
+    def __init__(self, pool: Pool, rules: Rules):
+        self.pool, self.rules = pool, rules
+        self.group = np.zeros(len(pool), int)
+        if rules.negatives.same:
+            self.group = pool.groups(rules.negatives.same)
+        firsts = np.unique(pool.speaker, return_index=True)[1]
+        self._group_size = np.bincount(self.group[firsts])
+        self._of_speaker = np.bincount(pool.speaker)
+        self._of_session = np.bincount(pool.session)
+        self._span = _age_spans(pool) if rules.speakers.min_age_span else None
+        self.eligible = self._group_size[self.group] >= rules.negatives.min_group_size
+        if self._span is not None:
+            self.eligible &= self._span_suffices()[pool.speaker]
+
+    def targets(self, rows, others) -> np.ndarray:
+        """Whether each row may be a target trial with each of `others`.
+
+        Both are row numbers that broadcast, of the same speakers.
+        """
+        pool, rule = self.pool, self.rules.positives
+        allowed = rows != others
+        if rule.session != "any":
+            same = pool.session[rows] == pool.session[others]
+            allowed = allowed & (same if rule.session == "same" else ~same)
+        if rule.min_gap is None and rule.max_gap is None:
+            return allowed
+        gap = np.abs(pool.age[rows] - pool.age[others])
+        doubt = 0.0
+        if rule.confidence is not None:
+            std = np.hypot(pool.age_std[rows], pool.age_std[others])
+            doubt = norm.ppf(rule.confidence) * std
+        if rule.min_gap is not None:
+            allowed = allowed & (gap - doubt >= rule.min_gap - YEARS_EPSILON)
+        if rule.max_gap is not None:
+            allowed = allowed & (gap + doubt <= rule.max_gap + YEARS_EPSILON)
+        return allowed
+
+    def nontargets(self, rows, others) -> np.ndarray:
+        """Whether each row may be a non-target trial with each of `others`."""
+        same_group = self.group[rows] == self.group[others]
+        return same_group & (self.pool.speaker[rows] != self.pool.speaker[others])
+
+    def num_nontargets(self, row: int) -> int:
+        """How many non-target partners the rules allow a row."""
+        return int(self.nontargets(row, np.arange(len(self.pool))).sum())
+
+    def gap_bounds(self, gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fewest and most years, both included, of a non-target beside such a gap."""
+        tolerance = self.rules.negatives.gap_tolerance + YEARS_EPSILON
+        return np.maximum(gap - tolerance, 0.0), gap + tolerance
+
+    def gap_matches(self, rows, others, gap) -> np.ndarray:
+        """Whether the pairs are, within the tolerance, `gap` years apart."""
+        near, far = self.gap_bounds(gap)
+        found = np.abs(self.pool.age[rows] - self.pool.age[others])
+        return (near <= found) & (found <= far)
+
+    def reason(self, row: int) -> str:
+        """Why a row may not enrol, or else why it finds no target partner."""
+        size = int(self._group_size[self.group[row]])
+        if size < self.rules.negatives.min_group_size:
+            return f"its group has {size} speakers"
+        if self.rules.need_ages and np.isnan(self.pool.age[row]):
+            return "it has no age"
+        if not self.eligible[row]:
+            span = self._span[self.pool.speaker[row]]
+            return f"the ages of its speaker span {span:.2f} years"
+        of_speaker = self._of_speaker[self.pool.speaker[row]]
+        of_session = self._of_session[self.pool.session[row]]
+        session = self.rules.positives.session
+        if of_speaker == 1:
+            return "its speaker has no other utterance"
+        if session == "different" and of_session == of_speaker:
+            return "its speaker has one session (utt2session)"
+        if session == "same" and of_session == 1:
+            return "its session has no other utterance (utt2session)"
+        return "no utterance of its speaker is so many years away"
+
+    def _span_suffices(self) -> np.ndarray:
+        rule = self.rules.speakers
+        if rule.strict:
+            return self._span > rule.min_age_span + YEARS_EPSILON
+        return self._span >= rule.min_age_span - YEARS_EPSILON
+
+
+def _age_spans(pool: Pool) -> np.ndarray:
+    """Years between the lowest and the highest age of each speaker, `(S,)`."""
+    spans = np.zeros(pool.speaker.max() + 1)
+    for number, rows in enumerate(members(pool.speaker)):
+        ages = pool.age[rows][~np.isnan(pool.age[rows])]
+        spans[number] = np.ptp(ages) if len(ages) else 0.0
+    return spans

@@ -1,0 +1,206 @@
+"""Drawing partners for enrolments, uniformly among the pairs that the rules allow.
+
+No pair may be drawn in both orders, so each belongs to one of its two utterances:
+every utterance has a place on a circle, and a pair belongs to the one from which the
+other lies within half a turn ahead. Hashes of the places decide what is drawn, so it
+is a function of the seed and of the utterances that are allowed, whatever is drawn
+before. Where the pairs of its own do not suffice, an utterance also takes those that
+their owners left.
+
+Partners are row numbers `(U, K)`, with NONE in the empty places behind them.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+
+from chronovox.trials.allowance import Allowance
+from chronovox.trials.pool import members
+
+NONE = -1
+_HALF_TURN = np.uint64(2**63)
+_BLOCK = 2**22  # pairs that are looked at in one go
+_TRIES = 40  # each hits a pair of its own every other time
+_MANY = 64  # partners, from which on all candidates are looked at
+
+
+def places(utts: list[str], seed: int) -> np.ndarray:
+    """The place of every utterance on the circle of 2^64 points, `(U,)` uint64."""
+    digests = (
+        hashlib.blake2b(f"{seed} {utt}".encode(), digest_size=8).digest()
+        for utt in utts
+    )
+    return np.frombuffer(b"".join(digests), "<u8")
+
+
+def empty(asked: np.ndarray) -> np.ndarray:
+    """Partners `(U, K)` to be drawn, where `asked (U,)` are."""
+    return np.full((len(asked), min(int(asked.max(initial=0)), len(asked))), NONE)
+
+
+def count(partners: np.ndarray) -> np.ndarray:
+    """How many partners each row has, `(U,)`."""
+    return (partners != NONE).sum(axis=1)
+
+
+def draw_targets(allowance: Allowance, asked, circle) -> tuple[np.ndarray, np.ndarray]:
+    """Draw `asked[row]` target partners of each row, or as many as there are.
+
+    circle: what `places` gave. Returns the partners, and how many pairs are allowed,
+    `(U,)`.
+    """
+    partners, num_allowed = empty(asked), np.zeros(len(asked), int)
+    for rows in members(allowance.pool.speaker):
+        enrolling = rows[asked[rows] > 0]
+        for block in _blocks(enrolling, len(rows)):
+            allowed = allowance.targets(block[:, None], rows)
+            num_allowed[block] = allowed.sum(axis=1)
+            allowed &= _is_ahead(circle, block[:, None], rows)
+            _fill(partners, block, rows, allowed, asked, circle)
+        short = enrolling[count(partners[enrolling]) < asked[enrolling]]
+        for block in _blocks(short, len(rows) * (partners.shape[1] + 1)):
+            allowed = allowance.targets(block[:, None], rows)
+            allowed &= _is_left(partners, block, rows, circle)
+            _fill(partners, block, rows, allowed, asked, circle)
+    return partners, num_allowed
+
+
+def draw_nontargets(
+    allowance: Allowance, partners, asked, circle, owned: bool, gap=None
+) -> None:
+    """Draw non-target partners until each row has `asked[row]`, or all there are.
+
+    owned: among the pairs that belong to the row, else among those that their owners
+    left, once all have drawn. gap `(U,)`: years that must lie between the two, within
+    the tolerance of the rules.
+    """
+    condition = _is_own if owned else _is_left
+    for rows in members(allowance.group):
+        enrolling = rows[asked[rows] > count(partners[rows])]
+        windows = _windows(allowance, rows, enrolling, gap)
+        if owned and partners.shape[1] <= _MANY:
+            _try(allowance, partners, asked, circle, enrolling, windows)
+        short = np.flatnonzero(count(partners[enrolling]) < asked[enrolling])
+        for number in short:
+            row, others = enrolling[number : number + 1], windows.all(number)
+            allowed = allowance.nontargets(row[:, None], others)
+            if gap is not None:
+                allowed &= allowance.gap_matches(row[:, None], others, gap[row])
+            allowed &= condition(partners, row, others, circle)
+            _fill(partners, row, others, allowed, asked, circle)
+
+
+class _Windows(NamedTuple):
+    """The candidates of R enrolments: two stretches each of `order (N,)`.
+
+    first, last `(R, 2)`: where they begin and end (excluded).
+    """
+
+    order: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    def pick(self, numbers, hashes) -> np.ndarray:
+        """One candidate, by a hash, of each of those enrolments."""
+        sizes = self.last[numbers] - self.first[numbers]
+        nth = (hashes % sizes.sum(axis=1).astype(np.uint64)).astype(int)
+        second = (nth >= sizes[:, 0]).astype(int)
+        nth -= second * sizes[:, 0]
+        return self.order[self.first[numbers, second] + nth]
+
+    def all(self, number: int) -> np.ndarray:
+        """All candidates of an enrolment."""
+        ends = zip(self.first[number], self.last[number], strict=True)
+        return np.concatenate([self.order[first:last] for first, last in ends])
+
+
+def _windows(allowance: Allowance, rows, enrolling, gap) -> _Windows:
+    """Where non-targets of `enrolling` are to be looked for among `rows`."""
+    if gap is None:
+        ends = np.zeros((2, len(enrolling), 2), int)
+        ends[1, :, 0] = len(rows)
+        return _Windows(rows, ends[0], ends[1])
+    age = allowance.pool.age
+    rows = rows[~np.isnan(age[rows])]
+    order = rows[np.argsort(age[rows], kind="stable")]
+    near, far = allowance.gap_bounds(gap[enrolling])
+    own, ages = age[enrolling], age[order]
+    younger = np.searchsorted(ages, [own - far, own - near], ("left"))
+    older = np.searchsorted(ages, own + near), np.searchsorted(ages, own + far, "right")
+    first = np.stack([younger[0], older[0]], axis=1)
+    last = np.stack([younger[1], older[1]], axis=1)
+    return _Windows(order, first, last)
+
+
+def _try(allowance: Allowance, partners, asked, circle, enrolling, windows) -> None:
+    """Draw from the windows at random, again and again, and keep what is allowed."""
+    open_ = np.flatnonzero((windows.last - windows.first).sum(axis=1) > 0)
+    have = count(partners[enrolling])
+    for attempt in range(_TRIES + 2 * partners.shape[1]):
+        open_ = open_[have[open_] < asked[enrolling[open_]]]
+        if len(open_) == 0:
+            return
+        rows = enrolling[open_]
+        hashes = _mix(circle[rows], np.uint64(attempt), have[open_])
+        others = windows.pick(open_, hashes)
+        good = allowance.pool.speaker[rows] != allowance.pool.speaker[others]
+        good &= _is_ahead(circle, rows, others)
+        good &= (partners[rows] != others[:, None]).all(axis=1)
+        partners[rows[good], have[open_[good]]] = others[good]
+        have[open_[good]] += 1
+
+
+def _fill(partners, rows, candidates, allowed, asked, circle) -> None:
+    """Give each row those of the `allowed (R, N)` that come first by hash."""
+    have = count(partners[rows])
+    number = np.minimum(asked[rows] - have, allowed.sum(axis=1))
+    most = int(number.max(initial=0))
+    if most == 0:
+        return
+    keys = _mix(circle[rows][:, None], circle[candidates][None, :])
+    keys[~allowed] = np.uint64(2**64 - 1)
+    best = np.argpartition(keys, most - 1, axis=1)[:, :most]
+    order = np.argsort(np.take_along_axis(keys, best, axis=1), axis=1, kind="stable")
+    best = candidates[np.take_along_axis(best, order, axis=1)]
+    for nth in range(most):
+        some = number > nth
+        partners[rows[some], have[some] + nth] = best[some, nth]
+
+
+def _is_ahead(circle, rows, others) -> np.ndarray:
+    """Whether the pairs belong to `rows`."""
+    return circle[others] - circle[rows] < _HALF_TURN
+
+
+def _is_own(partners, rows, others, circle) -> np.ndarray:
+    """Whether pairs `(R, N)` belong to the rows, and are not drawn yet."""
+    drawn = (partners[rows][:, None, :] == others[:, None]).any(axis=2)
+    return _is_ahead(circle, rows[:, None], others) & ~drawn
+
+
+def _is_left(partners, rows, others, circle) -> np.ndarray:
+    """Whether pairs `(R, N)` belong to the others, and neither side has drawn them."""
+    drawn = (partners[rows][:, None, :] == others[:, None]).any(axis=2)
+    drawn |= (partners[others] == rows[:, None, None]).any(axis=2)
+    return ~_is_ahead(circle, rows[:, None], others) & ~drawn
+
+
+def _blocks(rows: np.ndarray, num_others: int):
+    """Split rows, so that few pairs are looked at in one go."""
+    size = max(1, _BLOCK // max(1, num_others))
+    return (rows[first : first + size] for first in range(0, len(rows), size))
+
+
+def _mix(*values) -> np.ndarray:
+    """A hash of 64-bit numbers, by the finaliser of SplitMix64."""
+    total = np.uint64(0)
+    for value in values:
+        total = (total ^ np.asarray(value).astype(np.uint64)) * _ODD
+        total = (total ^ (total >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        total = (total ^ (total >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        total = total ^ (total >> np.uint64(31))
+    return total
+
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
