@@ -13,7 +13,8 @@ in either order. Non-targets match the targets found in number.
 
 Writes
   TRIALS            <enrol> <test> target|nontarget
-  TRIALS.stats      numbers of enrolment speakers, trials, targets, non-targets
+  TRIALS.stats      numbers of enrolment speakers, trials, targets, non-targets, and
+                    the years between their sides where ages are known
   TRIALS.shortages  enrolments that got fewer trials than the rules ask for, why
 """
 
@@ -21,15 +22,17 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from chronovox import cli
 from chronovox.cli import UserError, log
-from chronovox.datadir import read_table
 from chronovox.files import write_lines
 from chronovox.trials import write_trials
 from chronovox.trials.allowance import Allowance
 from chronovox.trials.pool import read_pool
 from chronovox.trials.rules import read_rules
 from chronovox.trials.selection import select
+from chronovox.trials.statistics import describe
 
 MIN_SPEAKERS = 30
 MIN_TARGETS = 500
@@ -53,9 +56,8 @@ def main(argv=None) -> int:
         )
     rules, base = read_rules(args.rules)
     pool = read_pool(args.data, [rules, base] if base else [rules], args.rules)
-    trials, shortages = select(
-        Allowance(pool, rules), args.seed, base and Allowance(pool, base)
-    )
+    allowance = Allowance(pool, rules)
+    trials, shortages = select(allowance, args.seed, base and Allowance(pool, base))
     num_targets = int(trials.is_target.sum())
     if num_targets == 0:
         reasons = Counter(shortage.reason for shortage in shortages)
@@ -69,18 +71,16 @@ def main(argv=None) -> int:
             f"{args.data}: no non-target trial obeys {args.rules}: add speakers"
         )
 
-    utt2spk = read_table(Path(args.data) / "utt2spk")
-    num_spk = len({utt2spk[utt] for utt in trials.enrol})
+    index = {utt: row for row, utt in enumerate(pool.utts)}
+    enrol, test = trials.rows(index, args.data)
+    gap = np.abs(pool.age[enrol] - pool.age[test])
+    numbers = describe(trials.is_target, pool.speaker[enrol], gap)
+    num_spk = numbers["spk"]
     write_trials(path, trials)
     write_lines(path.with_name(f"{path.name}.shortages"), map(str, shortages))
     write_lines(
         path.with_name(f"{path.name}.stats"),
-        [
-            f"spk {num_spk}",
-            f"trials {len(trials)}",
-            f"targets {num_targets}",
-            f"non-targets {len(trials) - num_targets}",
-        ],
+        [f"{name} {number}" for name, number in numbers.items()],
     )
     log.info(
         "%s: %d utterances in; %d target and %d non-target trials of %d enrolment "

@@ -69,7 +69,12 @@ class Allowance:
     def gap_bounds(self, gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Fewest and most years, both included, of a non-target beside such a gap."""
         tolerance = self.rules.negatives.gap_tolerance + YEARS_EPSILON
-        return np.maximum(gap - tolerance, 0.0), gap + tolerance
+        rule, near, far = self.rules.positives, gap - tolerance, gap + tolerance
+        # Else a gap that no target may have would give the non-targets away.
+        near = np.maximum(near, (rule.min_gap or 0.0) - YEARS_EPSILON).clip(0.0)
+        if rule.max_gap is not None:
+            far = np.minimum(far, rule.max_gap + YEARS_EPSILON)
+        return near, far
 
     def gap_matches(self, rows, others, gap) -> np.ndarray:
         """Whether the pairs are, within the tolerance, `gap` years apart."""

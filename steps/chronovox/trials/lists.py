@@ -89,12 +89,12 @@ def read_columns(path, num_fields: int) -> list[list[str]]:
     return [fields[column::num_fields] for column in range(num_fields)]
 
 
-def read_trials(path) -> Trials:
+def read_trials(path, check: bool = True) -> Trials:
     """Read a trial list.
 
     Raises UserError that names file and line for a wrong number of fields, an
-    unknown label or an utterance compared with itself, and for a missing or an
-    empty file.
+    unknown label or, unless `check` is off, an utterance compared with itself, and
+    for a missing or an empty file.
     """
     enrol, test, labels = read_columns(path, 3)
     try:
@@ -106,7 +106,7 @@ def read_trials(path) -> Trials:
             f"{' or '.join(LABELS)}"
         ) from None
     for number, (one, other) in enumerate(zip(enrol, test, strict=True), 1):
-        if one == other:
+        if check and one == other:
             raise UserError(
                 f"{path}:{number}: '{one}' is compared with itself: remove the trial"
             )

@@ -46,11 +46,12 @@ def members(numbers: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.cumsum(np.bincount(numbers))[:-1])
 
 
-def read_pool(data_dir, rules: list[Rules], rules_path) -> Pool:
+def read_pool(data_dir, rules: list[Rules], rules_path, audit: bool = False) -> Pool:
     """Read from a data directory what `rules`, named by `rules_path`, need.
 
-    utt2age may lack utterances. Raises UserError for a table that is missing or
-    otherwise incomplete, and for a single speaker.
+    utt2age is read where it is, and may lack utterances. audit: read what else there
+    is, too. Raises UserError for a table that is missing or otherwise incomplete, and
+    for a single speaker.
     """
     data_dir = Path(data_dir)
     utt2spk = read_table(data_dir / "utt2spk")
@@ -63,23 +64,26 @@ def read_pool(data_dir, rules: list[Rules], rules_path) -> Pool:
             "trial can be made: add speakers"
         )
     session = np.zeros(len(utts), int)
-    for kind in {rule.positives.session for rule in rules} - {"any"}:
-        why = _why(f"positives.session: {kind}", rules_path)
-        table = _complete_table(data_dir / "utt2session", utts, why)
+    kinds = sorted({rule.positives.session for rule in rules} - {"any"})
+    path = data_dir / "utt2session"
+    if kinds or audit and path.exists():
+        why = _why(f"positives.session: {kinds[0]}", rules_path) if kinds else ""
+        table = _complete_table(path, utts, why)
         session = codes(zip(names, map(table.__getitem__, utts), strict=True))
+    wanted = {trait for rule in rules for trait in rule.negatives.same}
     traits = {}
-    for trait in sorted({trait for rule in rules for trait in rule.negatives.same}):
-        why = _why(f"negatives.same: {trait}", rules_path)
-        table = _complete_table(data_dir / TRAIT_TABLES[trait], sorted(set(names)), why)
-        traits[trait] = codes(map(table.__getitem__, names))
-    age = np.full(len(utts), np.nan)
-    age_std = age
-    if any(rule.need_ages for rule in rules):
-        why = f"the rules of {rules_path} ask for ages: run stage 1, or use others"
-        age = _numbers(data_dir / "utt2age", utts, why)
-    if any(rule.positives.confidence is not None for rule in rules):
-        why = _why("positives.confidence", rules_path)
-        age_std = _numbers(data_dir / "utt2age_std", utts, why)
+    for trait, name in TRAIT_TABLES.items():
+        path = data_dir / name
+        if trait in wanted or audit and path.exists():
+            why = _why(f"negatives.same: {trait}", rules_path)
+            table = _complete_table(path, sorted(set(names)), why)
+            traits[trait] = codes(map(table.__getitem__, names))
+    need = any(rule.need_ages for rule in rules)
+    why = f"the rules of {rules_path} ask for ages: run stage 1, or use others"
+    age = _numbers(data_dir / "utt2age", utts, why if need else None)
+    need = any(rule.positives.confidence is not None for rule in rules)
+    why = _why("positives.confidence", rules_path) if need else None
+    age_std = _numbers(data_dir / "utt2age_std", utts, why)
     return Pool(utts, speaker, session, traits, age, age_std)
 
 
@@ -87,11 +91,14 @@ def _why(key: str, rules_path) -> str:
     return f"`{key}` of {rules_path} needs it: add it, or use rules without"
 
 
-def _numbers(path: Path, utts: list[str], why: str) -> np.ndarray:
-    """A table of numbers, NaN for utterances that are not in it, `(U,)`."""
-    if not path.exists():
+def _numbers(path: Path, utts: list[str], why: str | None) -> np.ndarray:
+    """A table of numbers, NaN for utterances that are not in it, `(U,)`.
+
+    why: the reason why the table must be there, if it must.
+    """
+    if why and not path.exists():
         raise UserError(f"{path}: no such file; {why}")
-    table = read_floats(path)
+    table = read_floats(path) if path.exists() else {}
     return np.array([table.get(utt, np.nan) for utt in utts])
 
 

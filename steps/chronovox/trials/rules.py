@@ -135,6 +135,12 @@ def read_rules(path) -> tuple[Rules, Rules | None]:
     ), base
 
 
+def in_proportion(num_targets, rules: Rules):
+    """How many non-targets an enrolment gets beside so many targets, rounded up."""
+    total = num_targets * rules.negatives.per_enrolment
+    return -(-total // rules.positives.per_enrolment)
+
+
 def check_number(name: str, value: float, low: float, high: float) -> None:
     """Raise ValueError unless `value` is from `low` to `high`."""
     if not low <= value <= high:

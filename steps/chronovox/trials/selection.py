@@ -9,6 +9,7 @@ from chronovox.trials import draw
 from chronovox.trials.allowance import Allowance
 from chronovox.trials.draw import NONE, count
 from chronovox.trials.lists import Trials
+from chronovox.trials.rules import in_proportion
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ def select(allowance: Allowance, seed: int, base: Allowance | None = None) -> Se
         nontargets = _draw_matched(main, targets, circle)
         wanted = count(targets)
     else:
-        wanted = _in_proportion(targets, main)
+        wanted = in_proportion(count(targets), main.rules)
         nontargets = draw.empty(wanted)
         for owned in (True, False):
             draw.draw_nontargets(main, nontargets, wanted, circle, owned)
     if base:
         targets, num_allowed = draw.draw_targets(allowance, drawn, circle)
-        wanted = np.minimum(_in_proportion(targets, main), wanted)
+        wanted = np.minimum(in_proportion(count(targets), main.rules), wanted)
         nontargets[np.arange(nontargets.shape[1]) >= wanted[:, None]] = NONE
 
     found, shortages = (count(targets), count(nontargets)), []
@@ -101,13 +102,6 @@ def _draw_matched(allowance: Allowance, targets, circle) -> np.ndarray:
     order = np.argsort(targets == NONE, axis=1, kind="stable")
     targets[:] = np.take_along_axis(targets, order, axis=1)
     return nontargets
-
-
-def _in_proportion(targets: np.ndarray, allowance: Allowance) -> np.ndarray:
-    """How many non-targets go with so many targets, `(U,)`."""
-    rules = allowance.rules
-    total = count(targets) * rules.negatives.per_enrolment
-    return -(-total // rules.positives.per_enrolment)
 
 
 def _other_order(num_allowed: int) -> str:
