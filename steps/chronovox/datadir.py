@@ -86,16 +86,21 @@ def layout(name: str) -> tuple[int | None, int]:
     return _FIELDS.get(name, 2), 2 if name == "session2date" else 1
 
 
-def read_lines(path) -> list[str]:
-    """The lines of a UTF-8 text file, each checked to be ended and not blank."""
+def read_text(path) -> str:
+    """A UTF-8 text file. Raises UserError if it is none."""
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        return Path(path).read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a directory, expected a text file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+
+
+def read_lines(path) -> list[str]:
+    """The lines of a UTF-8 text file, each checked to be ended and not blank."""
+    text = read_text(path)
     if not text:
         raise UserError(f"{path}: empty file")
     if not text.endswith("\n"):
