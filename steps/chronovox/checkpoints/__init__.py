@@ -1,0 +1,1 @@
+"""Readers of published weights: data from outside, never run as code."""
