@@ -13,12 +13,13 @@ could not be read. FACE2AGE may hold faces of other data.
 Writes into DATA
   utt2age          <utt> <years>, the mean or median of the faces of the utterance, or
                    of all of its speaker's session, which is how published labels are
-  utt2age_std      <utt> <years>, the standard deviation of those faces about their
-                   mean, which divides by one less than their number. It is the spread
-                   of single faces, not the error of the mean: frames of one video err
-                   alike, so that error is less, but by how much nobody knows; it is
-                   used as that error and makes it too large. One face has no spread,
-                   thus no line: rules of trials that ask for confidence leave it out.
+  utt2age_std      <utt> <years>, the standard deviation of those faces, divided by
+                   their number less one: the spread of single faces, not the error
+                   of their mean. Frames of a video err alike, so that many faces make
+                   an age less sure than std / sqrt(number) says; and what all of them
+                   share, such as make-up, no spread shows. Trial rules that ask for
+                   `confidence` take the spread for the error. One face has none, and
+                   no line: such rules leave it out.
   utt2num_faces    <utt> <number of those faces>, of every utterance
   utt2age.source   who wrote the ages, with which settings
   utt2age.dropped  utterances of too few faces, which get no age

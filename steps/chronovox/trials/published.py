@@ -67,7 +67,8 @@ def write_published(path, trials: Trials, utt2spk, utt2session) -> None:
     Raises UserError for an utterance that is not in the tables, or not named
     `<speaker>-<session>-<name>` after them.
     """
-    of = _paths({*trials.enrol, *trials.test}, utt2spk, utt2session, trials.path)
+    utts = sorted({*trials.enrol, *trials.test})
+    of = _paths(utts, utt2spk, utt2session, trials.path)
     rows = zip(trials.is_target, trials.enrol, trials.test, strict=True)
     write_lines(
         path, (f"{int(label)} {of[one]} {of[other]}" for label, one, other in rows)
