@@ -20,7 +20,7 @@ from chronovox.cli import UserError, log
 from chronovox.datadir import read_table
 from chronovox.files import write_lines
 from chronovox.trials import Trials, read_trials, write_trials
-from chronovox.trials.published import paths, read_published
+from chronovox.trials.published import read_published, write_published
 
 
 def get_parser():
@@ -70,13 +70,7 @@ def main(argv=None) -> int:
         return 0
     trials = known_trials(read_trials(args.list), utt2spk, args)
     utt2session = read_table(Path(args.data) / "utt2session")
-    utts = {*trials.enrol, *trials.test}
-    path = paths(utts, utt2spk, utt2session, args.data)
-    rows = zip(trials.is_target, trials.enrol, trials.test, strict=True)
-    write_lines(
-        args.out,
-        (f"{int(label)} {path[one]} {path[other]}" for label, one, other in rows),
-    )
+    write_published(args.out, trials, utt2spk, utt2session)
     return 0
 
 

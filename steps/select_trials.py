@@ -18,7 +18,6 @@ Writes
   TRIALS.shortages  enrolments that got fewer trials than the rules ask for, why
 """
 
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -27,7 +26,7 @@ import numpy as np
 from chronovox import cli
 from chronovox.cli import UserError, log
 from chronovox.files import write_lines
-from chronovox.trials import write_trials
+from chronovox.trials import check_name, write_trials
 from chronovox.trials.allowance import Allowance
 from chronovox.trials.pool import read_pool
 from chronovox.trials.rules import read_rules
@@ -50,10 +49,7 @@ def get_parser():
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     path = Path(args.trials)
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", path.name):
-        raise UserError(
-            f"{path}: a list is named with letters, digits, '_' and '-' only"
-        )
+    check_name(path.name)
     rules, base = read_rules(args.rules)
     pool = read_pool(args.data, [rules, base] if base else [rules], args.rules)
     allowance = Allowance(pool, rules)

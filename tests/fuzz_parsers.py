@@ -376,6 +376,58 @@ def parse_manifest(content, folder):
     datadir_ops.save(data, folder, keep_manifests=True)
 
 
+# Ages
+
+AGE_TABLES = (
+    "utt2age", "utt2age_std", "utt2num_faces", "utt2age.source", "faces/face.scp"
+)  # fmt: skip
+
+
+def ageless(folder: Path) -> None:
+    """Three speakers without ages."""
+    for name, text in full_tables().items():
+        put(folder, text.encode(), name)
+    for name in AGE_TABLES:
+        (folder / name).unlink(missing_ok=True)
+
+
+def check_ages(folder: Path) -> None:
+    ages = datadir.read_floats(folder / "utt2age")
+    assert all(0 < age <= 120 for age in ages.values())
+    assert ages.keys() <= datadir.read_table(folder / "utt2spk").keys()
+    call(step("export_age_release").main, folder, folder / "release")
+
+
+@parser("face2age", 10, texts("a-1-1-f1 20.5\na-1-1-f2 24\na-2-1-f1 30\n"),
+        "a-1-1-f1_ a-2-1-f1_ 20.5 _ -1 121 1e1")  # fmt: skip
+def parse_face_ages(content, folder):
+    ageless(folder)
+    words = ("--max-fail-ratio", 1, folder, put(folder, content))
+    call(step("label_ages").main, *words)
+    check_ages(folder)
+
+
+def import_parser(kind: str, share: float, seeds, tokens, **more):
+    @parser(f"ages: {kind}", share, seeds, tokens, **more)
+    def parse(content, folder):
+        ageless(folder)
+        words = ("--format", kind, "--max-fail-ratio", 1, folder, put(folder, content))
+        call(step("import_ages").main, *words)
+        check_ages(folder)
+
+
+import_parser("segment2age", 20, fuzz_seeds.age_pickles, fuzz_seeds.AGE_TOKENS,
+              binary=True)  # fmt: skip
+import_parser("utt2age", 10, texts("a/1/1 20\na/2/1 31\nb/1/1 45\nz/1/1 50\n"),
+              "a/1/ b/1/ 1 _ / 20.5 -4")  # fmt: skip
+import_parser(
+    "csv", 20,
+    texts("VoxCeleb_ID,video_id,age\na,1,29.0\nb,1,40\nb,1,41\n",
+          'x,age , VoxCeleb_ID,video_id\r\n"q, ""r""",29,a,2\r\n,-4,a,1\r\n'),
+    'VoxCeleb_ID video_id age , " a, 1, b, 29.0 336 \r\n',
+)  # fmt: skip
+
+
 # Settings
 
 YAML_WORDS = (

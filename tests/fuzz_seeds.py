@@ -97,6 +97,23 @@ def numpy_files() -> tuple[bytes, ...]:
     return _npy(MATRIX), _npy(trap, True), stream.getvalue()
 
 
+AGE_TOKENS = (
+    *PICKLE_TOKENS, b"\x8c\x03a-1", b"K\x14", b"G@4\0\0\0\0\0\0", b"\x94", b"}", b"]",
+    b"(", b"u", b"a", b"t", b"\x85", b"\x86", b"R", b"b", b"h\2", b"j\xff\xff\xff\x7f",
+    b"r\xff\xff\xff\x7f", b"\x8e\xff\xff\xff\xff\xff\0\0\0", b"\x93",
+    b"\x8b\xff\xff\xff\x7f",
+)  # fmt: skip
+
+
+@functools.cache
+def age_pickles() -> tuple[bytes, ...]:
+    """Dictionaries of ages as numpy saves them, and others that would run code."""
+    plain = {"a-1": 20.5, "a-2": np.float32(31), "b/1": 45, "z-1": np.float64(50)}
+    files = [_npy(np.array(ages, object), True) for ages in (plain, {"a-1": Trap()})]
+    pickles = [pickle.dumps(np.array(plain, object), version) for version in (2, 3)]
+    return (*files, *(files[0][:128] + content for content in pickles))
+
+
 @functools.cache
 def vector_arks() -> tuple[bytes, ...]:
     return (

@@ -2,6 +2,6 @@
 
 cli, files, config, runinfo, datadir, datadir_ops, datadir_check, clusterconf,
 jobs, coverage; kaldi_io, vectors, staging; manifests, sound, audio, features,
-augment, noises, frontend; models; checkpoints; faces; trials; scoring; evaluation;
-training; templates, cleansing.
+augment, noises, frontend; models; checkpoints; faces; ages; trials; scoring;
+evaluation; training; templates, cleansing.
 """

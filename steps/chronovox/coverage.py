@@ -38,10 +38,21 @@ class Coverage:
         max_fail_ratio: raise UserError if more were dropped, or all; without it,
         `collect` does so for all jobs.
         """
-        write_lines(path, [f"{key} {why}" for key, why in self._dropped.items()])
-        _log_counts(self._count, self._count - len(self._dropped), path)
-        if max_fail_ratio is not None:
-            _check_losses(self._count, self._dropped, max_fail_ratio, path)
+        list_dropped(self._count, self._dropped, path, max_fail_ratio)
+
+
+def list_dropped(
+    num_in: int, reasons: dict[str, str], path, max_fail_ratio: float | None = None
+) -> None:
+    """Write dropped items, `<key> <reason>`, and log the counts.
+
+    reasons: dropped item -> why. max_fail_ratio: raise UserError if more of the
+    `num_in` items were dropped, or all.
+    """
+    write_lines(path, [f"{key} {why}" for key, why in reasons.items()])
+    _log_counts(num_in, num_in - len(reasons), path)
+    if max_fail_ratio is not None:
+        _check_losses(num_in, reasons, max_fail_ratio, path)
 
 
 def _log_counts(num_in: int, num_out: int, dropped_path) -> None:
@@ -89,10 +100,9 @@ def collect(
     tables nor dropped, if more than `max_fail_ratio` were dropped, or all.
     """
     reasons = _read_parts(dropped[0], num_jobs)
-    write_lines(dropped[1], [f"{key} {why}" for key, why in sorted(reasons.items())])
-    num_out = len(expected) - len(reasons)
-    _log_counts(len(expected), num_out, dropped[1])
-    _check_losses(len(expected), reasons, max_fail_ratio, dropped[1])
+    list_dropped(
+        len(expected), dict(sorted(reasons.items())), dropped[1], max_fail_ratio
+    )
     wanted = sorted(set(expected) - set(reasons))
     for pattern, path in tables.items():
         table = _read_parts(pattern, num_jobs)
@@ -103,7 +113,7 @@ def collect(
                 "asked for: run the stage again"
             )
         write_lines(path, [f"{key} {table[key]}" for key in wanted])
-    return num_out
+    return len(wanted)
 
 
 def _read_parts(pattern: str, num_jobs: int) -> dict[str, str]:

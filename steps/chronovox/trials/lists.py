@@ -1,5 +1,6 @@
 """Trial lists: `<enrol> <test> target|nontarget`, one trial a line, in any order."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,14 @@ class Trials:
                 f"'{self.test[first]}' of {used[test[first]]}: mend one of the two"
             )
         return Speakers(used, enrol, test)
+
+
+def check_name(name: str) -> None:
+    """Raise UserError unless a list may be called so."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise UserError(
+            f"{name}: a list is named with letters, digits, '_' and '-' only"
+        )
 
 
 def read_columns(path, num_fields: int) -> list[list[str]]:

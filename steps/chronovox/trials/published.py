@@ -12,6 +12,7 @@ import numpy as np
 
 from chronovox.cli import UserError
 from chronovox.datadir import read_text
+from chronovox.files import write_lines
 from chronovox.trials.lists import LABELS, Trials
 
 _LABELS = {**LABELS, "1": True, "0": False}
@@ -60,12 +61,22 @@ def _key(name: str) -> str:
     return "-".join(PurePosixPath(name).with_suffix("").parts)
 
 
-def paths(utts, utt2spk, utt2session, source) -> dict[str, str]:
-    """`<speaker>/<session>/<name>.wav` of each of `utts`.
+def write_published(path, trials: Trials, utt2spk, utt2session) -> None:
+    """Write a list in VoxCeleb's own form, atomically.
 
-    Raises UserError for an utterance that is not in the tables, read from `source`,
-    or is not named `<speaker>-<session>-<name>` after them.
+    Raises UserError for an utterance that is not in the tables, or not named
+    `<speaker>-<session>-<name>` after them.
     """
+    utts = sorted({*trials.enrol, *trials.test})
+    of = _paths(utts, utt2spk, utt2session, trials.path)
+    rows = zip(trials.is_target, trials.enrol, trials.test, strict=True)
+    write_lines(
+        path, (f"{int(label)} {of[one]} {of[other]}" for label, one, other in rows)
+    )
+
+
+def _paths(utts, utt2spk, utt2session, source) -> dict[str, str]:
+    """`<speaker>/<session>/<name>.wav` of each of `utts`."""
     found = {}
     for utt in utts:
         if utt not in utt2spk or utt not in utt2session:
