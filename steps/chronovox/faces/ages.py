@@ -48,7 +48,7 @@ class CropConfig:
 class FaceAgeConfig:
     """network: its type, vgg16 or ssrnet, and settings; weights: its file.
 
-    crop: none where the pictures are faces already cut out. batch_size: faces at a time.
+    crop: none where the pictures are faces cut out before. batch_size: faces at a time.
     """
 
     weights: str
