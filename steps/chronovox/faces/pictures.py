@@ -13,6 +13,8 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 
 import cv2  # noqa: E402  # it reads the limit when it is loaded
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors are raised
+
 # Where eyes, nose and corners of the mouth, those on the left of the picture first, go
 # in a square of 112 pixels: Deng et al., "ArcFace" (CVPR 2019), as published with it.
 TEMPLATE_SIZE = 112
