@@ -6,6 +6,7 @@ import pytest
 import torch
 from keras_files import ssrnet, ssrnet_layers, write_keras
 
+from chronovox.checkpoints import keras
 from chronovox.checkpoints.filling import fill
 from chronovox.checkpoints.keras import read_keras
 from chronovox.cli import UserError
@@ -63,10 +64,33 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path):
     layers = ssrnet_layers(SSRNetConfig(stage_num=[1, 1, 1]))
     whole = write_keras(tmp_path / "x.h5", layers).read_bytes()
     path = tmp_path / "cut.h5"
-    for place in [0, 7, 8, 100, *range(1000, len(whole), 9973), len(whole) - 1]:
+    for place in [0, 7, 8, 100, *range(1000, len(whole), 40001), len(whole) - 1]:
         path.write_bytes(whole[:place])
         with pytest.raises(UserError, match="cut.h5: no whole file of Keras weights"):
             read_keras(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {857: 188, 2559: 102, 2646: 128, 8389: 153, 8781: 255, 10888: 116, 11063: 255},
+        {2209: 2, 5339: 255, 11245: 68, 12147: 0, 13343: 255},
+    ],
+    ids=["crash", "no end"],
+)
+def test_a_file_on_which_hdf5_crashes_or_never_ends_is_refused(
+    tmp_path, monkeypatch, changes
+):
+    monkeypatch.setattr(keras, "TIME_LIMIT_S", 5)
+    one = np.ones(3, np.float32)
+    dense = {"kernel": np.ones((2, 3), np.float32), "bias": one}
+    path = write_keras(tmp_path / "x.h5", {"dense_1": dense, "bn": {"gamma": one}})
+    content = bytearray(path.read_bytes())
+    for place, value in changes.items():
+        content[place] = value
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="x.h5: no whole file of Keras weights .HDF5"):
+        read_keras(path)
 
 
 def test_what_is_no_file_of_weights_is_refused(tmp_path):
@@ -84,7 +108,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path):
     write_keras(path, {})
     refused("no layer with weights")
     write_keras(path, one, layer_names=[b"dense_1", b"dense_1"])
-    refused("a name is twice")
+    refused("dense_1/kernel is there twice")
     write_keras(path, one, layer_names=[b"dense_1", b"dense_2"])
     refused("dense_2")
     write_keras(path, {"dense_1": {"kernel": np.ones(3, np.int32)}})

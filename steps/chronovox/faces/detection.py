@@ -32,10 +32,10 @@ def with_known_input(onnx: bytes, side: int) -> bytearray:
     for shape in messages(memoryview(network), *_INPUT_SHAPE):
         sizes = (1, 3, side, side)
         for size, dim in zip(sizes, messages(shape, _DIM), strict=False):
-            digits = len(dim) - 1
-            if dim[:1] == _NAMED and digits >= 2:
-                groups = [size >> 7 * n & 127 | 128 for n in range(digits - 1)]
-                dim[:] = bytes([_NUMBERED, *groups, 0])
+            last = len(dim) - 2
+            if dim[:1] == _NAMED and last >= 0 and size >> 7 * last < 128:
+                digits = [size >> 7 * n & 127 | 128 for n in range(last)]
+                dim[:] = bytes([_NUMBERED, *digits, size >> 7 * last])
     return network
 
 
