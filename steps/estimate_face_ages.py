@@ -15,7 +15,7 @@ FACES is a part of face.scp: lines `<face> <picture>`.
 import contextlib
 from pathlib import Path
 
-from chronovox import cli, config, datadir, kaldi_io
+from chronovox import cli, datadir, kaldi_io
 from chronovox.cli import UserError
 from chronovox.coverage import Coverage
 
@@ -39,7 +39,7 @@ def main(argv=None) -> int:
     from chronovox.models.extraction import choose_device
 
     pictures.cv2.setNumThreads(1)  # jobs are many already
-    settings = config.load(args.config, ages.FaceAgeConfig)
+    settings = ages.load_settings(args.config)
     network = ages.load_network(settings).to(choose_device(args.device))
     read = ages.face_reader(settings, network.image_size)
     faces = datadir.read_table(args.faces, None)

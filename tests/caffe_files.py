@@ -69,7 +69,7 @@ def caffe_layers(config: VGG16Config, seed: int = 0) -> dict[str, list[np.ndarra
     return layers
 
 
-def write_caffemodel(path, layers, generation: int = 2) -> Path:
+def caffemodel(layers, generation: int = 2) -> bytes:
     """generation: 1 for `layers`, whose blobs have four dimensions, 2 for `layer`."""
     net = net_parameter()(name="VGG_ILSVRC_16_layers")
     add = net.layer.add if generation == 2 else net.layers.add
@@ -90,7 +90,11 @@ def write_caffemodel(path, layers, generation: int = 2) -> Path:
                 blob.num, blob.channels, blob.height, blob.width = sizes
             blob.data.extend(values.ravel())
     add(name="drop6", type="Dropout" if generation == 2 else _V1_DROPOUT)
-    Path(path).write_bytes(net.SerializeToString())
+    return net.SerializeToString()
+
+
+def write_caffemodel(path, layers, generation: int = 2) -> Path:
+    Path(path).write_bytes(caffemodel(layers, generation))
     return Path(path)
 
 

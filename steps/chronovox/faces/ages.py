@@ -5,6 +5,7 @@ Van Gool, "Deep expectation of real and apparent age from a single image without
 facial landmarks" (IJCV 2018).
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from chronovox import models
+from chronovox import config, models
 from chronovox.checkpoints.filling import fill
 from chronovox.cli import UserError
 from chronovox.faces import pictures
@@ -68,9 +69,16 @@ class Estimate(NamedTuple):
     posterior: np.ndarray | None
 
 
-def build(config: dict, where: str = "network") -> torch.nn.Module:
+def load_settings(path) -> FaceAgeConfig:
+    """Read settings with every default filled in. Raises UserError."""
+    settings = config.load(path, FaceAgeConfig)
+    network = models.resolve(settings.network, f"{path}: network", NETWORKS)
+    return dataclasses.replace(settings, network=network)
+
+
+def build(network: dict) -> torch.nn.Module:
     """The network that `{type: vgg16, ...}` describes. Raises UserError."""
-    options = models.resolve(config, where, NETWORKS)
+    options = models.resolve(network, "network", NETWORKS)
     settings_class, network_class = NETWORKS[options.pop("type")]
     return network_class(settings_class(**options))
 
