@@ -127,6 +127,12 @@ def test_the_largest_face_is_found(detector, shared_data):
         detector.largest(np.zeros((100, 100, 3), np.uint8))
 
 
+def test_another_network_is_no_detector(shared_data):
+    path = shared_data / "weights/MobileFaceNet/MobileFaceNet.onnx"
+    with pytest.raises(UserError, match="MobileFaceNet.onnx: OpenCV cannot read it"):
+        Detector(path, 0.6)
+
+
 def test_what_is_no_detector_is_refused(tmp_path):
     path = tmp_path / "x.onnx"
     with pytest.raises(UserError, match="x.onnx: no such file"):

@@ -65,6 +65,7 @@ class Detector:
                 "onnx", np.frombuffer(onnx, np.uint8), np.empty(0, np.uint8),
                 (LONGEST_SIDE, LONGEST_SIDE), min_score, _OVERLAP, _NUM_CANDIDATES,
             )  # fmt: skip
+            self._detect(np.zeros((64, 64, 3), np.uint8))  # fails for another network
         except (Damaged, cv2.error) as error:
             reason = " ".join(str(error).split())
             raise UserError(
@@ -81,10 +82,14 @@ class Detector:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         if scale < 1:
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        self._network.setInputSize(size)
-        _, rows = self._network.detect(picture)
+        rows = self._detect(picture)
         if rows is None:
             raise UserError("no face found")
         row = max(rows, key=lambda row: row[2] * row[3])
         points = row[:14].astype(np.float64).reshape(7, 2) * [width, height] / size
         return Face(points[:2].ravel(), points[2:], float(row[14]))
+
+    def _detect(self, picture: np.ndarray) -> np.ndarray | None:
+        """Box, landmarks and score of each face `(N, 15)`, if there is one."""
+        self._network.setInputSize(picture.shape[1::-1])
+        return self._network.detect(picture)[1]
