@@ -31,8 +31,8 @@ def get_parser():
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
-    num_utts = vectors.write_joined(args.scp, args.out_dir)
-    scp = Path(args.out_dir) / "xvector.scp"
+    ark, scp = (Path(args.out_dir) / f"xvector.{kind}" for kind in ("ark", "scp"))
+    num_utts = vectors.write_joined(args.scp, ark, scp)
     num_spks = vectors.write_speaker_means(scp, args.utt2spk, args.out_dir)
     sources = [path for path in map(Path, args.sources) if path.exists()]
     if sources:

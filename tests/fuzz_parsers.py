@@ -596,7 +596,7 @@ for _kind, _share in (
     audio_parser(_kind, _share)
 
 
-# Checkpoints, jobs
+# Checkpoints. Keras's are read in a process of its own, and tested by themselves.
 
 
 @parser("checkpoint", 15, fuzz_seeds.checkpoints, fuzz_seeds.PICKLE_TOKENS, binary=True)
@@ -609,6 +609,54 @@ def parse_checkpoint(content, folder):
     state = checkpoint.load_state(folder / "step_1.pt")
     checkpoint.save_state(state, folder / "again.pt")
     same(state.keys(), checkpoint.load_state(folder / "again.pt").keys())
+
+
+@parser("caffemodel", 20, fuzz_seeds.caffemodels, fuzz_seeds.CAFFE_TOKENS, binary=True)
+def parse_caffemodel(content, folder):
+    from chronovox.checkpoints import caffe
+
+    blobs = sum(caffe.read_caffemodel(put(folder, content)).values(), [])
+    assert blobs and all(np.isfinite(blob).all() for blob in blobs)
+    assert sum(blob.nbytes for blob in blobs) <= len(content)
+
+
+@parser("sizes in ONNX", 10, fuzz_seeds.onnx_networks, fuzz_seeds.CAFFE_TOKENS,
+        binary=True, names=False)  # fmt: skip
+def parse_onnx_sizes(content, folder):
+    from chronovox.checkpoints.protobuf import Damaged
+    from chronovox.faces import detection
+
+    try:
+        same(len(content), len(detection.with_known_input(content, 640)))
+    except Damaged as error:  # Detector names the file
+        raise UserError(str(error)) from None
+
+
+# Faces
+
+
+@parser("picture", 10, fuzz_seeds.pictures, fuzz_seeds.PICTURE_TOKENS, binary=True)
+def parse_picture(content, folder):
+    from chronovox.faces import pictures
+
+    picture = pictures.read_picture(put(folder, content))
+    assert picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+
+
+@parser(
+    "settings of face ages",
+    8,
+    lambda: yaml_seeds("dex.yaml", "ssrnet.yaml"),
+    f"{YAML_WORDS} network: type: vgg16 weights: crop: detector: margin: batch_size: 4",
+)
+def parse_face_ages(content, folder):  # fmt: skip
+    from chronovox.faces import ages
+
+    settings = ages.load_settings(put(folder, content))
+    check_settings(settings, folder, ages.FaceAgeConfig)
+
+
+# Jobs
 
 
 @parser(

@@ -203,6 +203,50 @@ def as_checkpoint(content: bytes) -> bytes:
     return changed.getvalue()
 
 
+@functools.cache
+def caffemodels() -> tuple[bytes, ...]:
+    """Both generations, and values as doubles."""
+    from caffe_files import caffemodel, net_parameter
+
+    layers = {"conv1_1": [MATRIX.reshape(2, 3, 2, 2), MATRIX[0]], "fc8-101": [MATRIX]}
+    net = net_parameter()()
+    net.layer.add(name="a").blobs.add(double_data=[1.0, 2.0], shape={"dim": [2]})
+    return caffemodel(layers, 1), caffemodel(layers, 2), net.SerializeToString()
+
+
+CAFFE_TOKENS = (
+    b"\x12", b"\x22", b"\x32", b"\x3a", b"\x2a", b"\x42", b"\xa2\x06", b"\x0a\x01a",
+    b"\x08", b"\x01", b"\x04", b"\x7f", b"\xff\xff\xff\xff\x0f",
+    b"\x80" * 9 + b"\x01", bytes(8),
+)  # fmt: skip
+
+
+@functools.cache
+def pictures() -> tuple[bytes, ...]:
+    import cv2
+
+    picture = cv2.resize(
+        np.uint8(128 + 40 * MATRIX[:, :3, None].repeat(3, 2)), (24, 20)
+    )
+    kinds = (".jpg", ".png", ".bmp", ".ppm", ".webp")
+    return tuple(cv2.imencode(kind, picture)[1].tobytes() for kind in kinds)
+
+
+PICTURE_TOKENS = (
+    b"\xff\xd8", b"\xff\xd9", b"\xff\xda", b"\x89PNG\r\n\x1a\n", b"IHDR", b"IDAT",
+    b"IEND", b"BM", b"P6 ", b"P5 ", b"65535 ", b"2 ", b"255\n", b"RIFF",
+    b"WEBPVP8 ", bytes(16),
+)  # fmt: skip
+
+
+def onnx_networks() -> tuple[bytes, ...]:
+    """A name and a number as sizes of the input, and nothing else."""
+    shape = b"\x0a\x07\x12\x05batch\x0a\x02\x08\x03"
+    for number, extra in ((2, b"\x08\x01"), (1, b""), (2, b"\x0a\x01x"), (11, b"")):
+        shape = extra + bytes([number << 3 | 2, len(shape)]) + shape
+    return (b"\x08\x06" + bytes([7 << 3 | 2, len(shape)]) + shape,)
+
+
 def training_settings() -> tuple[bytes, ...]:
     return (
         b"model: {type: xvector, width: 16, pool_dim: 24, embed_dim: 12}\n"

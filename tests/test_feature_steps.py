@@ -216,8 +216,8 @@ def test_speaker_means_and_counts(tmp_path):
         for utt in table:
             writer.write(utt, table[utt])
     set_utts(tmp_path, [*LENGTHS, "d-1"])
-    assert vectors.write_joined(tmp_path / "x.scp", tmp_path) == 5
-    scp = tmp_path / "xvector.scp"
+    ark, scp = tmp_path / "xvector.ark", tmp_path / "xvector.scp"
+    assert vectors.write_joined(tmp_path / "x.scp", ark, scp) == 5
     assert vectors.write_speaker_means(scp, tmp_path / "utt2spk", tmp_path) == 3
     path = f"scp:{tmp_path}/spk_xvector.scp"
     with kaldi_native_io.SequentialFloatVectorReader(path) as reader:

@@ -9,16 +9,15 @@ from chronovox.cli import UserError
 from chronovox.datadir import invert, read_table, write_table
 
 
-def write_joined(scp, out_dir) -> int:
-    """Copy the vectors of `scp` to OUT_DIR/xvector.{ark,scp}; returns their number.
+def write_joined(scp, ark, scp_out) -> int:
+    """Copy the vectors of `scp` to one ark and its table; returns their number.
 
     The bytes written do not depend on how many jobs made the vectors. Raises
     UserError for a vector that is missing, truncated, or of another dimension.
     """
-    out = Path(out_dir)
     table = read_table(scp, None)
     size = None
-    with kaldi_io.ArkWriter(out / "xvector.ark", out / "xvector.scp", 1) as writer:
+    with kaldi_io.ArkWriter(ark, scp_out, ndim=1) as writer:
         for utt, rxfile in table.items():
             vector = kaldi_io.read_vector(rxfile)
             size = size or vector.size

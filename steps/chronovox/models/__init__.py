@@ -1,7 +1,8 @@
-"""The networks, by name; each maps features `(B, T, F)` to embeddings `(B, D)`.
+"""The networks of voices, by name: features `(B, T, F)` to embeddings `(B, D)`.
 
 A network's module has a dataclass of settings, the attribute `embed_dim`, and
-`min_frames`, the shortest input it takes.
+`min_frames`, the shortest input it takes. Those of faces stand beside them; the room
+faces names them.
 """
 
 import dataclasses
@@ -15,16 +16,16 @@ from chronovox.models.xvector import XVector, XVectorConfig
 MODELS = {"xvector": (XVectorConfig, XVector), "resnet": (ResNetConfig, ResNet)}
 
 
-def resolve(config: dict, where: str = "model") -> dict:
-    """The settings `{type: NAME, ...}` with every default filled in.
+def resolve(config: dict, where: str = "model", networks: dict = MODELS) -> dict:
+    """The settings `{type: NAME, ...}` of one of `networks`, every default filled in.
 
     Raises UserError for an unknown network, or an unknown or ill-typed key.
     """
     options = dict(config)
     name = options.pop("type", None)
-    if not isinstance(name, str) or name not in MODELS:
-        raise UserError(f"{where}: type {name!r} is not one of {', '.join(MODELS)}")
-    settings = from_dict(options, MODELS[name][0], where)
+    if not isinstance(name, str) or name not in networks:
+        raise UserError(f"{where}: type {name!r} is not one of {', '.join(networks)}")
+    settings = from_dict(options, networks[name][0], where)
     return {"type": name, **dataclasses.asdict(settings)}
 
 

@@ -1,19 +1,16 @@
 """Checkpoints: written whole or not at all, read as data and never as code."""
 
-import pickle
-import pickletools
 import re
 import sys
-import zipfile
 from pathlib import Path
 
 import torch
 
+from chronovox.checkpoints.pytorch import load_state
 from chronovox.cli import UserError, log
 from chronovox.files import atomic_write
 
 NUM_KEPT = 2
-MAX_TEXT = 1000  # of a name or a hash in a state
 
 
 def save_state(state: dict, path) -> None:
@@ -36,38 +33,6 @@ def _plain(value):
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().clone()
     return value
-
-
-def _check_texts(content: bytes) -> None:
-    """Raise ValueError for a pickle with a text so long that torch's errors hang."""
-    for _, value, _ in pickletools.genops(content):
-        if isinstance(value, str | bytes) and len(value) > MAX_TEXT:
-            raise ValueError(f"a text of {len(value)} characters")
-
-
-def load_state(path) -> dict:
-    """Read what `save_state` wrote, onto the CPU. Raises UserError if damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(part.file_size for part in archive.infolist())
-            if unpacked > Path(path).stat().st_size:  # torch packs nothing
-                raise ValueError(f"it would unpack to {unpacked} bytes")
-            if bad := archive.testzip():
-                raise ValueError(f"checksum of {bad}")
-            for name in archive.namelist():
-                if name.endswith("data.pkl"):
-                    _check_texts(archive.read(name))
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict):
-            raise ValueError(f"a {type(state).__name__}, no state")
-        return state
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except pickle.UnpicklingError:  # torch's own text proposes to run what is in it
-        reason = "it holds more than tensors, numbers and text"
-    except Exception as error:  # of any kind, where bytes are damaged
-        reason = repr(str(error).strip().split("\n")[0])[1:-1] or type(error).__name__
-    raise UserError(f"{path}: damaged ({reason}): remove it and run again")
 
 
 class Checkpoints:
