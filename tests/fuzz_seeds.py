@@ -223,7 +223,7 @@ CAFFE_TOKENS = (
 
 @functools.cache
 def pictures() -> tuple[bytes, ...]:
-    import cv2
+    from chronovox.faces.pictures import cv2  # with its limit to the size
 
     picture = cv2.resize(
         np.uint8(128 + 40 * MATRIX[:, :3, None].repeat(3, 2)), (24, 20)

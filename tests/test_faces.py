@@ -39,6 +39,14 @@ def test_a_picture_cut_off_is_refused(tmp_path, suffix):
             pictures.read_picture(path)
 
 
+def test_a_png_that_asks_for_gigabytes_is_refused(tmp_path):
+    content = bytearray(cv2.imencode(".png", smooth(20, 20))[1].tobytes())
+    content[33:37] = b"\xc0\x7f\x01\xbd"  # the length of IDAT, behind IHDR
+    (tmp_path / "x.png").write_bytes(content)
+    with pytest.raises(UserError, match="x.png: the picture is cut off"):
+        pictures.read_picture(tmp_path / "x.png")
+
+
 def test_a_picture_of_too_many_pixels_is_refused(tmp_path):
     path = tmp_path / "x.ppm"
     path.write_bytes(b"P6 30000 30000 255\n" + bytes(100))

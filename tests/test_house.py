@@ -101,6 +101,16 @@ def test_only_kaldi_io_imports_kaldiio():
     assert users == {"steps/chronovox/kaldi_io.py"}
 
 
+def test_only_pictures_import_opencv():
+    """It sets the limit to their size, before OpenCV is loaded."""
+    users = {
+        name_of(path)
+        for path in [*ROOMS, *STEPS, *UTILS, *LOCAL]
+        if any(name.split(".")[0] == "cv2" for name in imports(path))
+    }
+    assert users == {"steps/chronovox/faces/pictures.py"}
+
+
 @pytest.mark.parametrize("path", [*ROOMS, *STEPS, *UTILS], ids=name_of)
 def test_the_corpus_free_part_imports_no_step_and_nothing_local(path):
     scripts = {script.stem for script in [*STEPS, *UTILS, *LOCAL]}

@@ -25,6 +25,7 @@ TEMPLATE = np.array(
     ]
 )  # fmt: skip
 _JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_picture(path) -> np.ndarray:
@@ -36,8 +37,8 @@ def read_picture(path) -> np.ndarray:
         raise UserError(f"{path}: no such file")
     with open_file(path) as stream:
         data = stream.read()
-    if data.startswith(_JPEG) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
-        raise UserError(f"{path}: the picture is cut off")  # OpenCV greys the rest
+    if _is_cut_off(data):
+        raise UserError(f"{path}: the picture is cut off")
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -45,6 +46,22 @@ def read_picture(path) -> np.ndarray:
     if picture is None:
         raise UserError(f"{path}: no picture that can be read")
     return picture
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a JPEG or PNG is, which OpenCV does not say.
+
+    The rest of a JPEG it greys, and for a part of a PNG that says it is of 3 GB it
+    takes them, before it looks whether they are there.
+    """
+    if data.startswith(_JPEG):
+        return data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
+    if data.startswith(_PNG):
+        place = len(_PNG)
+        while place < len(data) and data[place + 4 : place + 8] != b"IEND":
+            place += 12 + int.from_bytes(data[place : place + 4], "big")
+        return place + 12 > len(data)
+    return False
 
 
 def cut(picture: np.ndarray, box, margin: float) -> np.ndarray:
