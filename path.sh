@@ -10,7 +10,8 @@ export CHRONOVOX_ROOT
 export LC_ALL=C
 export PYTHONPATH=$CHRONOVOX_ROOT/steps
 
-. "$CHRONOVOX_ROOT/utils/set_up_python.sh"
+# A shell of somebody's own, which reads this file, must outlive an error.
+. "$CHRONOVOX_ROOT/utils/set_up_python.sh" || return 1
 
 # Ctrl-C ends a script even if what it had just started came to its end all the same.
 case $- in

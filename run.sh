@@ -43,7 +43,7 @@ $STAGES"
 
 stage=0
 stop_stage=7
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS nproc) # which would obey it
 prepare_opts=
 trials="random hard"
 trials_seed=1

@@ -5,16 +5,18 @@ usage: steps/show_ark.py [--limit N] [--values true] X.ark|X.scp [--keys K ...]
 e.g.:  steps/show_ark.py data/test/feats.scp --limit 5
        steps/show_ark.py exp/m/embeddings_test/xvector.ark --keys a-1-1 --values true
        steps/show_ark.py exp/m/embeddings_test/num_utts.ark
+       steps/show_ark.py data/train_packed/wav.scp --limit 5
 
-Reads scp files (feats.scp, vad.scp, with ranges too), binary arks, and text arks
-with numbers, vectors `[ 1 2 ]` or matrices. Types are Kaldi's: FM and DM are
-matrices, FV and DV vectors, of float and double; CM, CM2 and CM3 are compressed.
-A broken record is an error that names it.
+Reads scp files (feats.scp, vad.scp, with ranges too; wav.scp, recordings in arks
+too: their values are samples), binary arks, and text arks with numbers, vectors
+`[ 1 2 ]` or matrices. Types are Kaldi's: FM and DM are matrices, FV and DV vectors,
+of float and double; CM, CM2 and CM3 are compressed. A broken record is an error that
+names it.
 """
 
 import numpy as np
 
-from chronovox import cli, datadir, kaldi_io
+from chronovox import audio, cli, datadir, kaldi_io
 
 
 def get_parser():
@@ -33,15 +35,25 @@ def read_scp(path: str, keys: list[str] | None):
     for key, rxfile in datadir.read_table(path, None).items():
         if keys is None or key in keys:
             try:
-                yield key, *kaldi_io.read_record(rxfile)
+                if audio.is_audio(rxfile):
+                    samples, rate = audio.read_entry(rxfile)
+                    yield key, f"audio, {rate} Hz", samples
+                else:
+                    yield key, *kaldi_io.read_record(rxfile)
             except cli.UserError as error:
                 raise cli.UserError(f"{path}: {key}: {error}") from None
 
 
 def is_binary(path: str) -> bool:
-    """Whether the ark's first record, behind `<key> `, starts as a binary one."""
+    """Whether the ark's first record, behind `<key> `, starts as a binary one.
+
+    Raises UserError for recordings, whose lengths the scp alone tells.
+    """
     with open(path, "rb") as stream:
-        return stream.read(4096).partition(b" ")[2][:1] in (b"\0", b"P")
+        start = stream.read(4096).partition(b" ")[2]
+    if start[:4] in (b"RIFF", b"fLaC"):
+        raise cli.UserError(f"{path}: recordings: look into them by their scp")
+    return start[:1] in (b"\0", b"P")
 
 
 def read_text(path: str):

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Train a network that turns an utterance into an embedding of its speaker.
 
-Reads pieces of utterances straight from feats.scp and vad.scp. Run again, it
-goes on from the newest checkpoint; if settings, seed or data have changed it
-starts anew; a finished training is left as it is. The error rate on development
-trials is written to the log, and nothing is chosen by it. SIGUSR1 or SIGTERM, as
-before a time limit, ends it after the step with a checkpoint and exit code 85,
-which job runners take for: run me again. With --num-procs it runs under torchrun;
-with --num-nodes srun starts it on each node.
+Reads pieces of utterances straight from feats.scp and vad.scp or, where the settings
+have `augment:`, from wav.scp, and changes them. Run again, it goes on from the newest
+checkpoint; if settings, seed or data have changed it starts anew; a finished training
+is left as it is. The error rate on development trials is written to the log, and
+nothing is chosen by it. SIGUSR1 or SIGTERM, as before a time limit, ends it after the
+step with a checkpoint and exit code 85, which job runners take for: run me again. With
+--num-procs it runs under torchrun; with --num-nodes srun starts it on each node.
 
 Usage: steps/train_embedding.py [options] CONFIG DATA_TRAIN DATA_DEV EXP_M
 e.g.:  steps/train_embedding.py --seed 1 conf/xvector_aam.yaml data/train data/dev \\
@@ -41,8 +41,12 @@ def seed(text: str) -> int:
 def get_parser():
     parser = cli.parser(__doc__)
     parser.add_argument("config", help="settings, such as conf/xvector_aam.yaml")
-    parser.add_argument("data_train", help="data directory with feats.scp, vad.scp")
-    parser.add_argument("data_dev", help="the same, of other speakers")
+    parser.add_argument(
+        "data_train", help="data directory, with what the settings read of it"
+    )
+    parser.add_argument(
+        "data_dev", help="data directory of other speakers, with features"
+    )
     parser.add_argument("exp", help="where the model goes")
     parser.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto",

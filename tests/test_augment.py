@@ -299,10 +299,10 @@ def test_babble_of_a_directory_of_its_own(data, tmp_path):
     assert apply.digest() != other.digest()
     settings["num_speakers"] = [2, 5]
     with pytest.raises(UserError, match="4 speakers, num_speakers asks for 5"):
-        table(data, babble=settings)
+        table(data, prob=1.0, babble=settings)
     (folder / "utt2spk").write_text("v0-0 v0\n")
     with pytest.raises(UserError, match="utt2spk: no line for 'v0-1': run utils/fix"):
-        table(data, babble=settings)
+        table(data, prob=1.0, babble=settings)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,8 @@ def test_babble_of_a_directory_of_its_own(data, tmp_path):
     [
         ({"prob": 0.5}, "prob is above 0: name noises, babble or reverb"),
         ({"prob": 1.5}, "prob is from 0 to 1"),
-        ({"tempo": [1.1, 0.9]}, r"tempo is \[lowest, highest\], from 0.5 to 2"),
+        ({"reverb": {"data": "x"}}, "prob is 0: no piece would get reverb: set prob"),
+        ({"tempo": [1.1, 0.9]}, r"tempo is \[1.1, 0.9\], expected \[lowest, highest\]"),
         ({"speeds": [1.0, 1.0]}, "a speed stands twice"),
         (
             {"noises": {"x": {"data": "none"}}, "prob": 1.0},
@@ -318,8 +319,11 @@ def test_babble_of_a_directory_of_its_own(data, tmp_path):
         ),
         ({"noises": {"reverb": {"data": "x"}}}, "have keys of their own, not in noi"),
         ({"noises": {"x": {"snr": [1, 2]}}}, "noises.x: unknown key 'snr'"),
-        ({"babble": {"num_speakers": [3, 6]}}, "babble: 6 speakers, num_speakers asks"),
-        ({"babble": {"num_speakers": [0, 6]}}, "num_speakers is .lowest, highest"),
+        (
+            {"prob": 1.0, "babble": {"num_speakers": [3, 6]}},
+            "babble: 6 speakers, num_speakers asks",
+        ),
+        ({"babble": {"num_speakers": [0, 6]}}, r"num_speakers is \[0, 6\], exp"),
     ],
 )
 def test_wrong_settings_are_named(data, settings, message):

@@ -85,3 +85,13 @@ def test_our_own_python_is_no_interpreter_of_your_own(project):
         text=True, timeout=20,
     )  # fmt: skip
     assert done.returncode == 1 and "names our own python3" in done.stderr
+
+
+def test_a_shell_of_somebodys_own_outlives_a_set_up_that_fails(project):
+    done = subprocess.run(
+        ["bash", "-c", ". ./path.sh && echo done; echo still here"], cwd=project,
+        env={**os.environ, "CHRONOVOX_PYTHON": "/nonexistent"}, capture_output=True,
+        text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert "is no program" in done.stderr
+    assert done.stdout == "still here\n"

@@ -10,12 +10,14 @@ from pathlib import Path
 import kaldi_native_io
 import numpy as np
 import pytest
+import soundfile
 from conftest import ROOT, load_script
 from hypothesis import given
 from hypothesis import strategies as st
 from table_dirs import UTTS, full_tables, lines, read_dir, write_dir
 
 from chronovox import datadir_check
+from chronovox.audio import flac_record
 from chronovox.cli import UserError
 from chronovox.kaldi_io import ArkWriter
 
@@ -368,6 +370,22 @@ def test_show_ark_prints_the_values_of_some_keys(arks, capsys):
     assert shown(capsys, arks / "v.scp", "--values", "true")[1] == "  0 1 2"
     with pytest.raises(UserError, match="no record 'c'"):
         show_ark.main([str(arks / "m.ark"), "--keys", "a", "c"])
+
+
+def test_show_ark_reads_recordings(tmp_path, capsys):
+    samples = np.array([0.0, 0.5, -0.25, 0.25], np.float32)
+    with ArkWriter(tmp_path / "a.ark", tmp_path / "a.scp", 1) as writer:
+        writer.write_record("a", flac_record(samples, 16000))
+    soundfile.write(tmp_path / "b.wav", samples, 8000, "PCM_16")
+    with open(tmp_path / "a.scp", "a") as scp:
+        scp.write(f"b {tmp_path / 'b.wav'}\n")
+    statistics = "4  min -0.25  mean 0.125  max 0.5  std 0.2795  NaN 0"
+    assert shown(capsys, tmp_path / "a.scp") == [
+        f"a  audio, 16000 Hz  {statistics}", f"b  audio, 8000 Hz  {statistics}",
+        "2 records, 2 rows, 8 values, NaN 0",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="a.ark: recordings: look into them by their"):
+        show_ark.main([str(tmp_path / "a.ark")])
 
 
 def test_show_ark_honours_ranges_and_names_broken_records(arks, capsys):

@@ -29,17 +29,17 @@ _make_venv() (
 if [ -n "${CHRONOVOX_PYTHON:-}" ]; then
   if [ ! -x "$CHRONOVOX_PYTHON" ]; then
     echo "path.sh: CHRONOVOX_PYTHON=$CHRONOVOX_PYTHON is no program" >&2
-    exit 1
+    return 1
   fi
   if [ "$CHRONOVOX_PYTHON" -ef "$CHRONOVOX_ROOT/utils/python/python3" ]; then
     echo "path.sh: CHRONOVOX_PYTHON names our own python3, which calls it: unset it" >&2
-    exit 1
+    return 1
   fi
 else
   _torch=$(sed -n 's/^ *"\(torch==[0-9.]*\)",$/\1/p' "$CHRONOVOX_ROOT/pyproject.toml")
   _from="$(cksum < "$CHRONOVOX_ROOT/requirements.lock") $_torch"
   if [ "$(cat "$CHRONOVOX_ROOT/.venv/made-from" 2>/dev/null)" != "$_from" ]; then
-    _make_venv "$_from" "$_torch" || { echo "path.sh: set-up failed" >&2; exit 1; }
+    _make_venv "$_from" "$_torch" || { echo "path.sh: set-up failed" >&2; return 1; }
   fi
   PATH=$CHRONOVOX_ROOT/.venv/bin:$PATH
 fi

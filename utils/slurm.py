@@ -81,7 +81,7 @@ def cancel(name: str, patience_s: float = 10.0) -> bool:
         now = time.monotonic()
         answered = answered if left.returncode else now
     if empty < 2:
-        say(f"{name}: still not gone: see squeue --name={name} {left.stderr.strip()}")
+        say(f"{name}: not surely gone: see squeue --name={name} {left.stderr.strip()}")
     return empty == 2
 
 
@@ -169,7 +169,7 @@ def run_array(command: list[str], array: str, task: jobs.Task, threads: int) -> 
         name = (folder / "name").read_text().strip()
         say(f"cancelling what an earlier run left: {name}")
         if not cancel(name):
-            raise cli.UserError(f"{folder}: the jobs of an earlier run are still there")
+            raise cli.UserError(f"{folder}: jobs of an earlier run may still be there")
     shutil.rmtree(folder, ignore_errors=True)
     for number in task.numbers:
         task.log_path(number).parent.mkdir(parents=True, exist_ok=True)

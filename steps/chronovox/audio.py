@@ -160,6 +160,25 @@ def read_file(path) -> tuple[np.ndarray, int]:
     return samples, rate
 
 
+def read_entry(rxfile: str) -> tuple[np.ndarray, int]:
+    """The whole recording of an entry of wav.scp: samples `(N,)` float32, and Hz.
+
+    Raises UserError as `WavTable.read` does; pipes are not run.
+    """
+    with _located(kaldi_io.parse_location(rxfile)) as source:
+        return sound.decode(source, [], mono=True)
+
+
+def is_audio(rxfile: str) -> bool:
+    """Whether a recording begins where an entry of an scp points to: RIFF or FLAC."""
+    if rxfile.endswith("|"):
+        return False
+    location = kaldi_io.parse_location(rxfile)
+    with _open(location.path) as stream:
+        stream.seek(location.offset or 0)
+        return stream.read(4) in (b"RIFF", b"fLaC")
+
+
 def check_samples(samples: np.ndarray, silent: bool = False) -> None:
     """Raise UserError for samples that are not finite, or, unless silent, all equal."""
     if len(samples) == 0:

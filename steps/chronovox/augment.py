@@ -230,6 +230,11 @@ class AugmentConfig:
             raise ValueError("babble and reverb have keys of their own, not in noises")
         if self.prob > 0 and not self.kinds:
             raise ValueError("prob is above 0: name noises, babble or reverb")
+        if self.prob == 0 and self.kinds:
+            raise ValueError(
+                f"prob is 0: no piece would get {' or '.join(self.kinds)}: set prob to "
+                "the share of pieces that shall, such as 0.8, or take them out"
+            )
 
     @property
     def kinds(self) -> list[str]:
@@ -241,7 +246,9 @@ class AugmentConfig:
 def check_range(name: str, values: list, low: float = -100, high: float = 100) -> None:
     """Raise ValueError unless `values` are two, in order, from `low` to `high`."""
     if len(values) != 2 or not low <= values[0] <= values[1] <= high:
-        raise ValueError(f"{name} is [lowest, highest], from {low:g} to {high:g}")
+        raise ValueError(
+            f"{name} is {values}, expected [lowest, highest] from {low:g} to {high:g}"
+        )
 
 
 def _open(kind: str, data_dir: str) -> WavTable:
@@ -256,7 +263,7 @@ def _open(kind: str, data_dir: str) -> WavTable:
 
 def _read_speech(data_dir: str) -> tuple[WavTable, dict[str, str]]:
     """The recordings of a data directory, and who speaks in each."""
-    speech = WavTable(data_dir)
+    speech = _open("babble", data_dir)
     utt2spk = read_table(Path(data_dir) / "utt2spk")
     for utt in speech:
         if utt not in utt2spk:

@@ -66,6 +66,11 @@ class VoicedFrames:
 
     def _read_vad(self, scp: Path, path: Path) -> np.ndarray:
         voiced_bits = bytearray()
+        if not scp.exists():
+            raise UserError(
+                f"{scp}: no such file: run steps/compute_vad.sh, or set `vad: false` "
+                "in `frontend` of the settings"
+            )
         rxfiles = _pick(read_table(scp, None), list(self.utts), scp)
         for row, (utt, rxfile) in enumerate(rxfiles.items()):
             voiced = kaldi_io.read_vector(rxfile) > 0

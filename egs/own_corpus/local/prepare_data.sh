@@ -4,11 +4,11 @@
 # Usage: local/prepare_data.sh [options] DATA
 # e.g.:  local/prepare_data.sh --nj 4 --cmd utils/run.py data
 #
-# Inputs (environment, set by run.sh from its options; stored in DATA/local, where
-# the last ones are taken from if they are not set):
+# Inputs (environment, set by run.sh from its options):
 #   OWN_CORPORA   one directory a line
-#   OWN_NOISES, OWN_RESPONSES   folders of noises and of impulse responses, or none
 #   OWN_OPTIONS   options of local/make_data_dirs.py, one word a line
+#     (both are stored in DATA/local, and taken from there if they are not set)
+#   OWN_NOISES, OWN_RESPONSES   folders of noises and of impulse responses, or none
 # Outputs:
 #   DATA/{train,dev,test}   Kaldi tables and lhotse manifests
 #   DATA/{noises,responses} data directories of what was given
