@@ -17,8 +17,7 @@ STAGES="0 corpus and data directories
 7 report"
 
 help_message="Usage: ./run.sh [options]
-  e.g.: ./run.sh --stage 6
-        ./run.sh --prepare-opts '--size small' --seeds '1 2 3' --nj 8
+  e.g.: ./run.sh --prepare-opts '--size small' --seeds '1 2 3' --nj 8
         ./run.sh --model exp/xvector_aam_s1 --trials hard
 
 Options (default):
@@ -30,6 +29,8 @@ Options (default):
   --trials NAMES          trial lists, of conf/trials/NAME.yaml ('random hard');
                           on development data the first of them
   --trials-seed N         seed of the trial lists (1)
+  --face-config FILE      ages of faces (conf/dex.yaml; where a network is trained on
+                          data/portraits, conf/face_age.yaml)
   --model-config FILE     what to train (conf/xvector_aam.yaml)
   --seeds NUMBERS         seeds of training: one model each ('1')
   --model DIR             take this trained model through stages 5 to 7 instead
@@ -47,6 +48,7 @@ nj=$(env -u OMP_NUM_THREADS nproc) # which would obey it
 prepare_opts=
 trials="random hard"
 trials_seed=1
+face_config=
 model_config=conf/xvector_aam.yaml
 seeds=1
 model=
@@ -56,14 +58,11 @@ allow_pipes=false
 max_fail_ratio=0.05
 
 for word in "$@"; do
-  if [ "$word" = --list-stages ]; then echo "$STAGES"; exit 0; fi
+  [ "$word" != --list-stages ] || { echo "$STAGES"; exit 0; }
 done
 [ -f utils/parse_options.sh ] || { echo "run.sh: cd to a recipe first" >&2; exit 2; }
 . utils/parse_options.sh
-usage_error() {
-  printf 'run.sh: %s\n%s\n' "$1" "$help_message" >&2
-  exit 2
-}
+usage_error() { printf 'run.sh: %s\n%s\n' "$1" "$help_message" >&2; exit 2; }
 [ $# -eq 0 ] || usage_error "unexpected argument: $1"
 [[ $stage =~ ^[0-7]$ && $stop_stage =~ ^[0-7]$ && $stage -le $stop_stage ]] ||
   usage_error "there is no stage from --stage $stage to --stop-stage $stop_stage"
@@ -74,13 +73,10 @@ if [ -n "$model" ]; then
   models=("$model")
   if [ "$stage" -lt 5 ]; then stage=5; fi
 else
-  if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ ! -f "$model_config" ]; then
+  [ "$stage" -gt 4 ] || [ "$stop_stage" -lt 4 ] || [ -f "$model_config" ] ||
     usage_error "--model-config: no such file: $model_config"
-  fi
-  models=()
-  for seed in $seeds; do
-    models+=("exp/$(basename "$model_config" .yaml)_s$seed")
-  done
+  read -ra models <<< "$seeds"
+  models=("${models[@]/#/exp/$(basename "$model_config" .yaml)_s}")
 fi
 
 . ./path.sh
@@ -100,17 +96,12 @@ begin() {
 }
 
 # The trial lists of a set: all on test data, the first on development data.
-lists_of() {
-  case $1 in
-    dev) echo "${trials%% *}" ;;
-    test) echo "$trials" ;;
-  esac
-}
-
-# select_trials SET NAME
 select_trials() {
-  steps/select_trials.py --rules "conf/trials/$2.yaml" --seed "$trials_seed" \
-    "data/$1" "data/$1/trials/$2"
+  case $1 in train) names= ;; dev) names=${trials%% *} ;; test) names=$trials ;; esac
+  for name in $names; do
+    steps/select_trials.py --rules "conf/trials/$name.yaml" --seed "$trials_seed" \
+      "data/$1" "data/$1/trials/$name"
+  done
 }
 
 if begin 0; then
@@ -123,13 +114,23 @@ if begin 0; then
 fi
 
 if begin 1; then
-  echo "run.sh: nothing to do yet: no ages are estimated"
+  if [ -f data/portraits ]; then # of people whose ages are known
+    $train_cmd exp/face_age/log/train.log steps/train_face_age.py --device cpu \
+      "${face_config:-conf/face_age.yaml}" data/portraits exp/face_age
+    face_config=exp/face_age/config.yaml
+  fi
+  for set in train dev test; do
+    [ -f data/$set/faces/face.scp ] || { echo "run.sh: data/$set: no faces"; continue; }
+    steps/estimate_face_ages.sh --nj "$nj" --cmd "$train_cmd" \
+      --config "${face_config:-conf/dex.yaml}" --max-fail-ratio "$max_fail_ratio" \
+      data/$set exp/dex/$set
+    steps/label_ages.py --max-fail-ratio "$max_fail_ratio" \
+      data/$set exp/dex/$set/face2age
+  done
 fi
 
 if begin 2; then
-  for set in test dev; do
-    for name in $(lists_of $set); do select_trials $set "$name"; done
-  done
+  for set in test dev; do select_trials $set; done
 fi
 
 if begin 3; then
@@ -141,7 +142,7 @@ if begin 3; then
       --allow-pipes "$allow_pipes" --max-fail-ratio "$max_fail_ratio" \
       data/$set exp/make_vad fbank
     utils/fix_data_dir.py data/$set # takes out what was dropped, if anything was
-    for name in $(lists_of $set); do select_trials $set "$name"; done # from what is left
+    select_trials $set # from what is left
   done
 fi
 

@@ -4,10 +4,10 @@
 usage: local/plan_talkers.py [options] SETTINGS DATA TRUTH
 e.g.:  local/plan_talkers.py --size small conf/talkers.yaml data exp/truth
 
-Makes DATA/local/talkers (one name a line) and DATA/local/talkers.yaml (the
-settings with the options), removes recordings of talkers of an earlier plan, and
-makes TRUTH: talkers.tsv, sessions.tsv, utt2age, settings.yaml. Only evaluation may
-read TRUTH.
+Makes DATA/local/talkers (one name a line), DATA/local/people (with those who only show
+their face) and DATA/local/talkers.yaml (the settings with the options), removes
+recordings and pictures of people of an earlier plan, and makes TRUTH: talkers.tsv,
+sessions.tsv, utt2age, settings.yaml. Only evaluation may read TRUTH.
 """
 
 import dataclasses
@@ -41,9 +41,9 @@ def read_settings(args) -> Settings:
     return config.from_dict(values, Settings, f"{args.settings} and options")
 
 
-def remove_strangers(audio: Path, names: set[str]) -> None:
-    """Remove the recordings of talkers whom the plan does not have."""
-    for folder in sorted(audio.glob("t[0-9]*")):
+def remove_strangers(made: Path, names: set[str]) -> None:
+    """Remove the recordings or pictures of people whom the plan does not have."""
+    for folder in sorted(made.glob("t[0-9]*")):
         if folder.name not in names:
             shutil.rmtree(folder)
 
@@ -83,10 +83,13 @@ def main(argv=None) -> int:
     talkers = world.build(settings)
     speaking = [talker.name for talker in talkers if talker.group in world.SPLITS]
     data = Path(args.data)
+    people = [talker.name for talker in talkers]
     remove_strangers(data / "audio", set(speaking))
+    remove_strangers(data / "pictures", set(people))
     write_truth(Path(args.truth), settings, talkers)
     config.save(settings, data / "local" / "talkers.yaml")
     files.write_lines(data / "local" / "talkers", speaking)
+    files.write_lines(data / "local" / "people", people)
     cli.log.info(
         "size %s, seed %d, world %s, ageing %g: %d talkers, %d utterances",
         settings.size, settings.seed, settings.world, settings.ageing, len(speaking),

@@ -9,7 +9,9 @@
 #   conf/talkers.yaml
 # Outputs:
 #   DATA/{train,dev,test}   Kaldi tables, lhotse manifests, corpus.json; no ages
-#   DATA/audio              recordings, 16 kHz, 16 bit
+#   DATA/{train,dev,test}/faces   pictures of the talkers in their sessions
+#   DATA/portraits          `<picture> <age>` of people who do not speak
+#   DATA/audio, DATA/pictures     recordings, 16 kHz, 16 bit; faces, 64 x 64 pixels
 #   EXP/truth               true ages and voices, for evaluation alone
 
 set -euo pipefail
@@ -56,10 +58,15 @@ local/plan_talkers.py ${options[@]+"${options[@]}"} \
 jobs=$(wc -l < "$local/talkers")
 if [ "$nj" -lt "$jobs" ]; then jobs=$nj; fi
 mapfile -t parts < <(seq -f "$local/talkers.%.0f" "$jobs")
+mapfile -t people < <(seq -f "$local/people.%.0f" "$jobs")
 mapfile -t lists < <(seq -f "$local/utterances.%.0f" "$jobs")
 utils/split_scp.py "$local/talkers" "${parts[@]}"
+utils/split_scp.py "$local/people" "${people[@]}"
 $cmd JOB=1:"$jobs" "$local/log/speak_talkers.JOB.log" \
   local/speak_talkers.py "$local/talkers.yaml" "$local/talkers.JOB" \
   "$data/audio" "$local/utterances.JOB"
+$cmd JOB=1:"$jobs" "$local/log/draw_faces.JOB.log" \
+  local/draw_faces.py "$local/talkers.yaml" "$local/people.JOB" "$data/pictures"
 
-local/make_data_dirs.py "$local/talkers.yaml" "$data/audio" "$data" "${lists[@]}"
+local/make_data_dirs.py "$local/talkers.yaml" "$data/audio" "$data/pictures" "$data" \
+  "${lists[@]}"

@@ -41,7 +41,7 @@ def main(argv=None) -> int:
     pictures.cv2.setNumThreads(1)  # jobs are many already
     settings = ages.load_settings(args.config)
     network = ages.load_network(settings).to(choose_device(args.device))
-    read = ages.face_reader(settings, network.image_size)
+    read = ages.face_reader(settings.crop, network.image_size)
     faces = datadir.read_table(args.faces, None)
     results = ages.estimate_all(network, read, [*faces.values()], settings.batch_size)
     parts, years, coverage = Path(args.parts_dir), {}, Coverage()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--prepare-opts", "--size small", "--nj", "2"]
-TINY_MODEL = ["--model-config", "tests/xvector_tiny.yaml"]
+TINY_FACES = ["--face-config", "tests/face_age_tiny.yaml"]
+TINY_MODEL = ["--model-config", "tests/xvector_tiny.yaml", *TINY_FACES]
 
 
 def copy_project(target: Path) -> Path:

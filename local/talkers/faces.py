@@ -1,9 +1,11 @@
 """Drawn faces: frames in which identity is geometry, and age is in the texture.
 
 A test bed, no likeness of anybody. What changes with age, each in its own way and at
-its own pace: furrows of the forehead, crow's feet, folds beside the mouth, bags and
-drooping lids, spots, grey hair and its line, thinner lips. What else varies, by
-person, session and frame: complexion, light, pose, blur, camera.
+its own pace: blemishes of the young, furrows of the forehead, crow's feet, folds
+beside the mouth, bags and drooping lids, spots, grey hair and its line, thinner lips.
+Furrows and folds are dark on one side and lit on the other, in other places for each
+person: no sum of pixels tells the age. What else varies, by person, session and frame:
+complexion, light, pose, blur, camera.
 """
 
 import dataclasses
@@ -22,7 +24,7 @@ GEOMETRY = {
     "brow_tilt": (0.0, 0.03, 0.03), "nose_y": (0.17, 0.16, 0.025),
     "nose_width": (0.105, 0.09, 0.012), "mouth_y": (0.385, 0.375, 0.022),
     "mouth_width": (0.215, 0.20, 0.022), "lip": (0.045, 0.055, 0.008),
-    "hair_y": (-0.50, -0.47, 0.04),
+    "hair_y": (-0.50, -0.47, 0.05),
 }  # fmt: skip
 
 
@@ -63,12 +65,11 @@ class View:
     noise: float
 
 
-KINDS = ("forehead", "eyes", "mouth", "bags", "spots", "grey", "hairline", "lips")
-# Age in years at which half of a kind is there, and over how many it comes.
+# Age in years at which half of a kind is there, and over how many it comes, or goes.
 ONSETS = {
-    "forehead": (48.0, 9.0), "eyes": (42.0, 8.0), "mouth": (38.0, 10.0),
-    "bags": (55.0, 8.0), "spots": (66.0, 7.0), "grey": (52.0, 7.0),
-    "hairline": (45.0, 14.0), "lips": (60.0, 12.0),
+    "blemishes": (27.0, -5.0), "forehead": (36.0, 8.0), "eyes": (44.0, 8.0),
+    "mouth": (50.0, 9.0), "bags": (58.0, 8.0), "spots": (64.0, 7.0),
+    "grey": (53.0, 9.0), "hairline": (45.0, 14.0), "lips": (60.0, 12.0),
 }  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def draw_person(rng: np.random.Generator, gender: str) -> Person:
     iris = np.array([[0.25, 0.15, 0.08], [0.30, 0.45, 0.65], [0.30, 0.42, 0.25]])
     return Person(
         geometry, skin + rng.normal(0, 0.02, 3), hair, iris[rng.integers(3)],
-        np.exp(rng.normal(0.0, 0.15, len(KINDS))), float(rng.normal(0.0, 1.5)),
+        np.exp(rng.normal(0.0, 0.08, len(ONSETS))), float(rng.normal(0.0, 1.0)),
         int(rng.integers(2**31)),
     )  # fmt: skip
 
@@ -103,8 +104,8 @@ def draw_view(home: np.random.Generator, frame: np.random.Generator) -> View:
     return View(
         (vary(0.0, 0.25, 0.1), vary(-0.15, 0.15, 0.08)), vary(1.0, 0.12, 0.05),
         vary(0.0, 0.05, 0.02), (vary(0, 0.01, 0.03), vary(0, 0.01, 0.03)),
-        vary(1.0, 0.03, 0.03), vary(0, 0.02, 0.05), vary(0, 0.05, 0.15),
-        abs(vary(0.45, 0.2, 0.1)), abs(vary(0.012, 0.006, 0.003)),
+        vary(1.2, 0.03, 0.03), vary(0, 0.02, 0.05), vary(0, 0.05, 0.13),
+        abs(vary(0.4, 0.12, 0.08)), abs(vary(0.012, 0.006, 0.003)),
     )  # fmt: skip
 
 
@@ -143,48 +144,55 @@ def render(person: Person, age: float, view: View, rng) -> np.ndarray:
     inner = x + view.yaw * (1 - np.clip(head, 0, 1) ** 2)  # features move, not the edge
 
     image = np.ones((SIZE, SIZE, 3)) * np.array([0.45, 0.5, 0.55])
-    skin = person.skin * (1 - 0.06 * much["spots"])
-    image = _mix(image, skin, _soft(head - 1, 0.06))
+    image = _mix(image, person.skin, _soft(head - 1, 0.06))
     image = _texture(image, person, much, inner, y, head)
     image = _features(image, person, much, inner, y, head)
     return _camera(image, view, x, y, rng)
 
 
+def _ridge(distance, width: float):
+    """A fold across `distance`: dark on one side, lit on the other, -1 to 1."""
+    z = distance / width
+    return 1.65 * z * np.exp(-(z**2) / 2)
+
+
 def _texture(image, person: Person, much, x, y, head):
-    """Furrows, folds, bags and spots of the skin."""
+    """Blemishes, furrows, folds, bags and spots of the skin."""
     g, inside = person.geometry, _soft(head - 0.97, 0.05)
     own = np.random.default_rng(person.texture)
-    phase, wobble = own.uniform(0, 6.28), own.uniform(1.0, 3.0)
+    phase, wobble, pitch = own.uniform(0, 6.28), own.uniform(3, 9), own.uniform(36, 50)
+    drop, bow, rays = own.normal(0, 0.03), own.normal(0.11, 0.03), own.uniform(6, 9)
     middle = (g["hair_y"] + g["brow_y"]) / 2 + 0.04
-    lines = np.sin(y * 42 + phase + 0.5 * np.sin(x * wobble * 3)) ** 2
-    window = np.exp(-(((y - middle) / 0.11) ** 2) - (x / 0.32) ** 2)
-    dark = 0.30 * much["forehead"] * lines * window
+    window = np.exp(-(((y - middle) / 0.12) ** 2) - (x / 0.34) ** 2)
+    lines = np.sin(y * pitch + phase + 0.5 * np.sin(x * wobble))
+    dark = 0.24 * much["forehead"] * lines * window
     for side in (-1, 1):
-        corner = np.hypot(
-            across := side * x - g["eye_x"] - 0.11, down := y - g["eye_y"]
-        )
-        rays = np.cos(np.arctan2(down, across) * 7 + phase) ** 2
-        window = np.exp(-(((corner - 0.07) / 0.055) ** 2)) * (across > -0.02)
-        dark += 0.30 * much["eyes"] * rays * window
+        across, down = side * x - g["eye_x"] - 0.11, y - g["eye_y"]
+        window = np.exp(-(((np.hypot(across, down) - 0.08) / 0.06) ** 2))
+        lines = np.sin(np.arctan2(down, across) * rays + phase) * (across > -0.02)
+        dark += 0.28 * much["eyes"] * lines * window
         run = np.clip((y - g["nose_y"]) / (g["mouth_y"] + 0.06 - g["nose_y"]), 0, 1)
-        fold = side * x - g["nose_width"] - 0.03 - 0.11 * run**0.8
+        fold = side * x - g["nose_width"] - 0.03 - drop - bow * run**0.8
         within = _soft(np.abs(y - (g["nose_y"] + g["mouth_y"]) / 2 - 0.03) - 0.12, 0.05)
-        dark += 0.26 * much["mouth"] * np.exp(-((fold / 0.025) ** 2)) * within
-        bag = np.hypot((side * x - g["eye_x"]) / 0.12, (y - g["eye_y"] - 0.10) / 0.05)
-        dark += (
-            0.22 * much["bags"] * np.exp(-(((bag - 0.9) / 0.35) ** 2)) * (down > 0.06)
-        )
-    for centre in own.uniform([-0.45, -0.55], [0.45, 0.6], (14, 2)):
-        spot = np.hypot(x - centre[0], y - centre[1]) / own.uniform(0.02, 0.05)
-        dark += 0.16 * much["spots"] * np.exp(-(spot**2))
-    return image * (1 - np.clip(dark, 0, 0.6) * inside)[:, :, None]
+        dark += 0.26 * much["mouth"] * _ridge(fold, 0.025) * within
+        bag = np.hypot((side * x - g["eye_x"]) / 0.12, (down - 0.1 - drop) / 0.05)
+        dark += 0.22 * much["bags"] * _ridge(bag - 0.9, 0.3) * (down > 0.05)
+    kinds = (("blemishes", 0.5, 16, 0.02, 0.035), ("spots", 0.18, 14, 0.03, 0.06))
+    for kind, amount, number, low, high in kinds:
+        for centre in own.uniform([-0.45, -0.55], [0.45, 0.6], (number, 2)):
+            spot = np.hypot(x - centre[0], y - centre[1]) / own.uniform(low, high)
+            shape = np.exp(-(spot**2)) - 0.25 * np.exp(-((spot / 2) ** 2))
+            dark += amount * much[kind] * shape
+    return image * (1 - np.clip(dark, -0.4, 0.6) * inside)[:, :, None]
 
 
 def _features(image, person: Person, much, x, y, head):
     """Hair, eyes, brows, nose and mouth."""
     g = person.geometry
-    hair = person.hair * (1 - much["grey"]) + 0.74 * much["grey"]
-    line = g["hair_y"] - 0.13 * much["hairline"] * np.exp(
+    strands = np.random.default_rng(person.texture + 1).normal(0, 1, (SIZE, SIZE, 1))
+    grey = much["grey"] * np.clip(0.3 + 0.45 * strands, 0, 1)
+    hair = person.hair * (1 - grey) + 0.85 * grey
+    line = g["hair_y"] - 0.10 * much["hairline"] * np.exp(
         -((np.abs(x) - 0.28) ** 2) * 30
     )
     scalp = _soft(y - line - 0.45 * x**2, 0.04) * _soft(head - 1.12, 0.06)

@@ -28,13 +28,15 @@ RUN_KEYS = ("size", "seed", "world", "ageing")
 class Size:
     """Numbers of people; `sessions` a talker and `utterances` a session, min and max.
 
-    `face` people only train the estimation of ages from faces: they never speak.
+    `face` people only train the estimation of ages from faces: they never speak, and
+    have `portraits` each.
     """
 
     train: int
     dev: int
     test: int
     face: int
+    portraits: int
     accents: int
     sessions: list[int]
     utterances: list[int]
@@ -42,10 +44,24 @@ class Size:
     def __post_init__(self):
         if min(self.train, self.dev, self.test) < 2 or self.face < 0:
             raise ValueError("train, dev and test need 2 talkers each")
+        if not 1 <= self.portraits <= 999:
+            raise ValueError("portraits must be 1 to 999")
         if not 1 <= self.accents <= len(ACCENTS):
             raise ValueError(f"accents must be 1 to {len(ACCENTS)}")
         _check_range("sessions", self.sessions, 2, 99)
         _check_range("utterances", self.utterances, 1, 99)
+
+
+@dataclasses.dataclass(frozen=True)
+class Faces:
+    """`frames` are seen of a session; a `stranger_share` of them are of others."""
+
+    frames: int
+    stranger_share: float
+
+    def __post_init__(self):
+        if not 1 <= self.frames <= 99 or not 0 <= self.stranger_share <= 1:
+            raise ValueError("frames must be 1 to 99, stranger_share 0 to 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +148,7 @@ class Settings:
     long_share: float
     long_years: list[float]
     short_years: list[float]
+    faces: Faces
     sizes: dict[str, Size]
     voice: Voice
 

@@ -115,12 +115,11 @@ def estimate(network: torch.nn.Module, faces: list[np.ndarray]) -> list[Estimate
     ]
 
 
-def face_reader(settings: FaceAgeConfig, size: int) -> Callable[[str], np.ndarray]:
+def face_reader(crop: CropConfig | None, size: int) -> Callable[[str], np.ndarray]:
     """The function path of a picture -> its face `(size, size, 3)`.
 
     It raises UserError for a picture without a face, or that cannot be read.
     """
-    crop = settings.crop
     if crop is None:
         return lambda path: pictures.resized(pictures.read_picture(path), size)
     detector = Detector(crop.detector, crop.min_score)

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Print what ages from faces, and the lists that rest on them, are worth.
+
+usage: local/report_ages.py [options] DATA FACE2AGE TRUTH
+e.g.:  local/report_ages.py data/test exp/dex/test/face2age exp/truth
+
+For the mean and the median of 1, 3 and 5 faces of a session: mean absolute and mean
+error of the sessions' ages; and, of the targets of each list only-CAg that these ages
+give, the share that is truly less than g years apart, and by how many years on average
+the estimated gap is above the true one. TRUTH is for evaluation alone.
+"""
+
+import dataclasses
+import statistics
+from pathlib import Path
+
+import numpy as np
+
+from chronovox import cli
+from chronovox.ages import read_sessions
+from chronovox.datadir import read_floats, read_table
+from chronovox.trials.allowance import Allowance
+from chronovox.trials.pool import read_pool
+from chronovox.trials.rules import read_rules
+from chronovox.trials.selection import select
+
+STATISTICS = {"mean": statistics.fmean, "median": statistics.median}
+COUNTS = (1, 3, 5)  # faces of a session
+GAPS = (5, 10, 15, 20)  # years
+
+
+def get_parser():
+    parser = cli.parser(__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="of the lists (default: 1)")
+    parser.add_argument("data", help="data directory with faces")
+    parser.add_argument("face2age", help="ages of its faces")
+    parser.add_argument("truth", help="folder of the truth")
+    return parser
+
+
+def ages_of_sessions(data: Path, face2age_path, statistic, count: int) -> dict:
+    """(speaker, session) -> years, of the first `count` faces."""
+    session_of = read_sessions(data)
+    face2age = read_floats(face2age_path)
+    ages: dict = {}
+    for face, utt in read_table(data / "faces" / "face2utt").items():
+        if face in face2age:
+            ages.setdefault(session_of[utt], []).append(face2age[face])
+    return {session: statistic(values[:count]) for session, values in ages.items()}
+
+
+def main(argv=None) -> int:
+    args = get_parser().parse_args(argv)
+    data, truth = Path(args.data), read_floats(Path(args.truth) / "utt2age")
+    session_of = read_sessions(data)
+    true_of_session = {session_of[utt]: truth[utt] for utt in session_of}
+    columns = [f"{name} CA{gap}" for gap in GAPS for name in ("below", "over")]
+    print("faces          MAE   error", *(f"{name:>10}" for name in columns))
+    for name, statistic in STATISTICS.items():
+        for count in COUNTS:
+            ages = ages_of_sessions(data, args.face2age, statistic, count)
+            errors = np.array([ages[s] - true_of_session[s] for s in ages])
+            cells = [f"{np.abs(errors).mean():6.2f}", f"{errors.mean():7.2f}"]
+            for gap in GAPS:
+                path = f"conf/trials/only-CA{gap}.yaml"
+                rules, _ = read_rules(path)
+                pool = read_pool(data, [rules], path)
+                years = np.array([ages.get(session_of[utt], np.nan) for utt in pool.utts])
+                pool = dataclasses.replace(pool, age=years)
+                trials, _ = select(Allowance(pool, rules), args.seed)
+                rows = trials.rows({utt: n for n, utt in enumerate(pool.utts)}, data)
+                estimated, true = (
+                    np.abs(values[rows[0]] - values[rows[1]])[trials.is_target]
+                    for values in (years, np.array([truth[utt] for utt in pool.utts]))
+                )
+                below = f"{100 * np.mean(true < gap):.1f} %"
+                cells += [f"{below:>10}", f"{np.mean(estimated - true):10.2f}"]
+            print(f"{name:6} of {count}", *cells)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
