@@ -65,7 +65,9 @@ def main(argv=None) -> int:
                 path = f"conf/trials/only-CA{gap}.yaml"
                 rules, _ = read_rules(path)
                 pool = read_pool(data, [rules], path)
-                years = np.array([ages.get(session_of[utt], np.nan) for utt in pool.utts])
+                years = np.array(
+                    [ages.get(session_of[utt], np.nan) for utt in pool.utts]
+                )
                 pool = dataclasses.replace(pool, age=years)
                 trials, _ = select(Allowance(pool, rules), args.seed)
                 rows = trials.rows({utt: n for n, utt in enumerate(pool.utts)}, data)

@@ -65,13 +65,29 @@ def plan(folder: Path, *options) -> Path:
     return data
 
 
+def split(names_path: Path, num_jobs: int) -> None:
+    """Split a list of names over jobs: `<list>.0` and so on."""
+    names = datadir.read_lines(names_path)
+    for job in range(num_jobs):
+        part = names[job * len(names) // num_jobs : (job + 1) * len(names) // num_jobs]
+        Path(f"{names_path}.{job}").write_text("".join(f"{n}\n" for n in part))
+
+
+def start_drawing(data: Path, num_jobs: int) -> list[subprocess.Popen]:
+    """Start the drawing of everybody, split over jobs."""
+    local = data / "local"
+    split(local / "people", num_jobs)
+    return [
+        start("draw_faces.py", local / "talkers.yaml", local / f"people.{job}",
+              data / "pictures")
+        for job in range(num_jobs)
+    ]  # fmt: skip
+
+
 def start_jobs(data: Path, num_jobs: int) -> list[subprocess.Popen]:
     """Start the synthesis of everybody, split over jobs."""
     local = data / "local"
-    names = datadir.read_lines(local / "talkers")
-    for job in range(num_jobs):
-        part = names[job * len(names) // num_jobs : (job + 1) * len(names) // num_jobs]
-        (local / f"talkers.{job}").write_text("".join(f"{n}\n" for n in part))
+    split(local / "talkers", num_jobs)
     return [
         start("speak_talkers.py", local / "talkers.yaml", local / f"talkers.{job}",
               data / "audio", local / f"utterances.{job}")
@@ -82,8 +98,9 @@ def start_jobs(data: Path, num_jobs: int) -> list[subprocess.Popen]:
 def prepare(folder: Path, num_jobs: int, *options) -> Path:
     """What local/prepare_data.sh does; returns the data folder."""
     data = plan(folder, *options)
-    for process in start_jobs(data, num_jobs):
-        finish(process)
+    for start_part in (start_jobs, start_drawing):
+        for process in start_part(data, num_jobs):
+            finish(process)
     make_data_dirs(data, num_jobs)
     return data
 
@@ -92,8 +109,9 @@ def make_data_dirs(data: Path, num_jobs: int) -> str:
     local = data / "local"
     lists = [local / f"utterances.{job}" for job in range(num_jobs)]
     return finish(
-        start("make_data_dirs.py", local / "talkers.yaml", data / "audio", data, *lists)
-    )
+        start("make_data_dirs.py", local / "talkers.yaml", data / "audio",
+              data / "pictures", data, *lists)
+    )  # fmt: skip
 
 
 def digests(data: Path) -> dict[str, str]:
@@ -130,6 +148,14 @@ def test_same_bytes_with_four_jobs_after_kill(small, tmp_path):
     half.parent.mkdir(parents=True, exist_ok=True)
     half.write_bytes(b"RIFF")  # what a kill in the middle of a file leaves
     assert len(list(data.glob("audio/*/*/*.wav"))) < len(wav_paths(small))
+    jobs = start_drawing(data, 4)
+    while len(list(data.glob("pictures/*/*/*.jpg"))) < 60:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for job in jobs:
+        os.kill(job.pid, signal.SIGKILL)
+        job.communicate()
+    assert len(list(data.glob("pictures/*/*/*.jpg"))) < 5 * 3 * 56
     prepare(tmp_path, 4)
     assert digests(data) == digests(small)
 
@@ -143,9 +169,11 @@ def wav_paths(data: Path) -> list[str]:
 
 
 def test_another_seed_gives_another_corpus_in_the_same_place(small, tmp_path):
-    (tmp_path / "data" / "audio" / "t0999").mkdir(parents=True)
+    for name in ("audio", "pictures"):
+        (tmp_path / "data" / name / "t0999").mkdir(parents=True)
     data = plan(tmp_path, "--seed", "2", "--ageing", "0.5", "--world", "channel_dated")
     assert not (data / "audio" / "t0999").exists()
+    assert not (data / "pictures" / "t0999").exists()
     made = config.load(data / "local" / "talkers.yaml", Settings)
     assert (made.seed, made.ageing, made.world) == (2, 0.5, "channel_dated")
     (first, *_) = world.build(made)
@@ -525,6 +553,8 @@ def test_a_missing_recording_is_an_error(small, tmp_path):
         ("world: ageing", "world: mars", "is not one of ageing, channel_dated"),
         ("snr_db: [12.0, 30.0]", "snr_db: [30.0, 12.0]", "snr_db must be"),
         ("accents: 2", "accents: 7", "accents must be 1 to 6"),
+        ("portraits: 20", "portraits: 0", "portraits must be 1 to 999"),
+        ("frames: 5", "frames: 0", "frames must be 1 to 99"),
         ("talker: 4.0", "talker: -4.0", "must be 0 or more"),
     ],
 )

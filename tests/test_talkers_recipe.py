@@ -86,6 +86,7 @@ def test_a_run_stopped_in_every_stage_gives_the_undisturbed_result(finished_reci
     # Where each stage is caught: once this file is there, it is at work.
     moments = {
         0: folder / "data/audio",
+        1: folder / "exp/dex",
         3: folder / "exp/make_fbank",
         4: folder / "exp/xvector_tiny_s1/checkpoints",
         5: folder / "exp/xvector_tiny_s1/embeddings_train",

@@ -42,7 +42,9 @@ def get_parser():
 def common(data: Path, scores: Path, name: str, utt2spk, numbers: dict[str, int]):
     """Trials sorted by score, and their speakers as `numbers` has them."""
     trials = read_trials(data / "trials" / name)
-    ordered = SortedTrials(read_scores(scores / f"{name}.cosine", trials), trials.is_target)
+    ordered = SortedTrials(
+        read_scores(scores / f"{name}.cosine", trials), trials.is_target
+    )
     sides = [
         np.array([numbers[utt2spk[utt]] for utt in side])
         for side in (trials.enrol, trials.test)
@@ -62,8 +64,10 @@ def measure(data: Path, scores: Path, gap: int, num_draws: int) -> list[str]:
     shared = [
         sorted(
             (e, t)
-            for e, t, target in zip(trials.enrol, trials.test, trials.is_target)
-            if not target
+            for e, t, is_target in zip(
+                trials.enrol, trials.test, trials.is_target, strict=True
+            )
+            if not is_target
         )
         for trials, _, _ in found
     ]
