@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # chronovox: speaker verification over time. This is the default recipe, and the
 # table of contents of the project: every stage below reads and writes Kaldi files
-# that can be looked at (steps/show_ark.py), replaced, or made again by itself.
-# The corpus is swapped by standing elsewhere: `cd egs/own_corpus && ./run.sh`.
-# A recipe directory holds local/ conf/ path.sh cmd.sh and links to steps/ utils/.
+# that can be looked at (steps/show_ark.py), replaced, or made again by itself. The
+# corpus is swapped by standing elsewhere: `cd egs/own_corpus && ./run.sh`; a recipe's
+# directory holds local/ conf/ path.sh cmd.sh and links to steps/ utils/.
 
 set -euo pipefail
 
@@ -26,8 +26,8 @@ Options (default):
   --list-stages           print the stages and exit
   --nj N                  jobs of a stage (the number of processors)
   --prepare-opts WORDS    options for local/prepare_data.sh, split at blanks ('')
-  --trials NAMES          trial lists, of conf/trials/NAME.yaml ('random hard');
-                          on development data the first of them
+  --trials NAMES          trial lists, of conf/trials/NAME.yaml, or all ('random hard
+                          match-CA10 only-CA10'); on development data the first
   --trials-seed N         seed of the trial lists (1)
   --face-config FILE      ages of faces (conf/dex.yaml; where a network is trained on
                           data/portraits, conf/face_age.yaml)
@@ -38,7 +38,6 @@ Options (default):
   --device NAME           auto, cpu or cuda, for training (auto)
   --allow-pipes BOOL      run the commands that wav.scp holds (false)
   --max-fail-ratio X      share of utterances that may be dropped (0.05)
-
 Stages:
 $STAGES"
 
@@ -46,7 +45,7 @@ stage=0
 stop_stage=7
 nj=$(env -u OMP_NUM_THREADS nproc) # which would obey it
 prepare_opts=
-trials="random hard"
+trials="random hard match-CA10 only-CA10"
 trials_seed=1
 face_config=
 model_config=conf/xvector_aam.yaml
@@ -66,12 +65,15 @@ usage_error() { printf 'run.sh: %s\n%s\n' "$1" "$help_message" >&2; exit 2; }
 [ $# -eq 0 ] || usage_error "unexpected argument: $1"
 [[ $stage =~ ^[0-7]$ && $stop_stage =~ ^[0-7]$ && $stage -le $stop_stage ]] ||
   usage_error "there is no stage from --stage $stage to --stop-stage $stop_stage"
+[ "$trials" != all ] || # random first, for development data
+  trials="random $(printf '%s\n' conf/trials/*.yaml |
+    sed 's|.*/||; s/\.yaml$//; /^random$/d' | xargs)"
 [[ $trials =~ ^[^\ ] ]] || usage_error "--trials: expected names, got '$trials'"
 if [ -n "$model" ]; then
   [ "$stop_stage" -ge 5 ] || usage_error "--model has no part in stages 0 to 4"
   [ -f "$model/final.pt" ] || { echo "run.sh: no $model/final.pt" >&2; exit 1; }
+  [ "$stage" -ge 5 ] || stage=5
   models=("$model")
-  if [ "$stage" -lt 5 ]; then stage=5; fi
 else
   [ "$stage" -gt 4 ] || [ "$stop_stage" -lt 4 ] || [ -f "$model_config" ] ||
     usage_error "--model-config: no such file: $model_config"
@@ -82,13 +84,10 @@ fi
 . ./path.sh
 . ./cmd.sh
 
-# One run at a time in a directory; what a killed run left working is waited for.
-mkdir -p exp
+mkdir -p exp # one run at a time there; what a killed run left working is waited for
 exec 9> exp/.run.lock
-if ! flock --nonblock 9; then
-  echo "run.sh: another run works in $PWD: waiting for it to end" >&2
-  flock 9
-fi
+flock --nonblock 9 ||
+  { echo "run.sh: another run works in $PWD: waiting for it to end" >&2; flock 9; }
 
 begin() {
   [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
@@ -152,7 +151,7 @@ if begin 4; then
   if [ "$device" = cuda ]; then gpu=${BASH_REMATCH[1]}; else gpu=0; fi
   for seed in $seeds; do
     m=exp/$(basename "$model_config" .yaml)_s$seed
-    echo "run.sh: training $m, progress in $m/log/train.log"
+    echo "run.sh: training $m: $m/log/train.log"
     # shellcheck disable=SC2086  # train_opts is split at blanks
     $cuda_cmd --gpu "$gpu" "$m/log/train.log" steps/train_embedding.py $train_opts \
       --device "$device" --seed "$seed" --dev-trials "data/dev/trials/${trials%% *}" \

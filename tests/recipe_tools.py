@@ -12,7 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--prepare-opts", "--size small", "--nj", "2"]
 TINY_FACES = ["--face-config", "tests/face_age_tiny.yaml"]
-TINY_MODEL = ["--model-config", "tests/xvector_tiny.yaml", *TINY_FACES]
+TINY_MODEL = [
+    "--model-config", "tests/xvector_tiny.yaml", *TINY_FACES, "--trials", "random hard",
+]  # fmt: skip
 
 
 def copy_project(target: Path) -> Path:

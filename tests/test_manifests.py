@@ -2,9 +2,12 @@
 
 import gzip
 
+import lhotse
+import pytest
 from table_dirs import full_tables, write_dir
 
 from chronovox import manifests
+from chronovox.cli import UserError
 
 
 def entry(utt: str, num_samples: int = 16000):
@@ -44,3 +47,31 @@ def test_the_same_entries_give_the_same_bytes(tmp_path):
         ).read_bytes()
     packed = (tmp_path / "a-1/recordings.jsonl.gz").read_bytes()
     assert gzip.decompress(packed).count(b"\n") == 2
+
+
+def ages_in(folder) -> dict:
+    supervisions = lhotse.load_manifest(folder / "supervisions.jsonl.gz")
+    return {item.id: item.custom.get("age") for item in supervisions}
+
+
+def test_ages_come_and_go(tmp_path):
+    manifests.write_data_dir(tmp_path, [entry("a-1"), entry("a-2")])
+    before = (tmp_path / "supervisions.jsonl.gz").read_bytes()
+    manifests.write_ages(tmp_path, {"a-1": 20.5, "b": 3.0})
+    assert ages_in(tmp_path) == {"a-1": 20.5, "a-2": None}
+    manifests.write_ages(tmp_path, {"a-2": 21.0})
+    assert ages_in(tmp_path) == {"a-1": None, "a-2": 21.0}
+    manifests.write_ages(tmp_path, {})
+    assert (tmp_path / "supervisions.jsonl.gz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(b"{}\n")[:-4], gzip.compress(b"[]\n"), b"\x1f\x8b"],
+)
+def test_a_damaged_manifest_gets_no_ages(tmp_path, content):
+    path = tmp_path / "supervisions.jsonl.gz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="supervisions.jsonl.gz: damaged"):
+        manifests.write_ages(tmp_path, {})
+    assert path.read_bytes() == content

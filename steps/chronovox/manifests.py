@@ -2,13 +2,14 @@
 
 One recording and one supervision per utterance. A supervision's `speaker` and
 `gender` (m or f) are lhotse's own; `session`, `nationality` and `date` (ISO date
-or day number) are custom fields. Ages have no place here before they are
-estimated.
+or day number) are custom fields. Ages come to them, as custom field `age` in years,
+when they are estimated or imported, and never before.
 """
 
 import gzip
 import io
 import json
+import zlib
 from pathlib import Path
 
 from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
@@ -108,6 +109,28 @@ def export_kaldi(data_dir) -> None:
             for s in segments.values()
         },
     )
+
+
+def write_ages(data_dir, utt2age: dict[str, float]) -> None:
+    """Put ages in years into the supervisions of `data_dir`, and take others out.
+
+    Raises UserError for a damaged manifest.
+    """
+    path = Path(data_dir) / "supervisions.jsonl.gz"
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as stream:
+            items = [json.loads(line) for line in stream]
+        for item in items:
+            custom = item.setdefault("custom", {})
+            custom.pop("age", None)
+            if item["id"] in utt2age:
+                custom["age"] = utt2age[item["id"]]
+    except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError,
+            zlib.error) as error:  # fmt: skip
+        raise UserError(
+            f"{path}: damaged ({error}): run stage 0 again, or remove it"
+        ) from None
+    _write_jsonl_gz(path, items)
 
 
 def _write_if_complete(path: Path, table: dict[str, str | None]) -> None:

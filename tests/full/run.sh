@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The longer proofs: the talkers recipe in its default size, on worlds that were
-# never used to tune it, without ageing and with it. Prints a table for RESULTS.
+# never used to tune it, without ageing, with it, and with twice as much. Prints tables
+# for RESULTS.
 #
 # Usage: tests/full/run.sh [WORLD_SEED ...]   (default: 11 12 13)
 # e.g.:  tests/full/run.sh 11
@@ -9,7 +10,8 @@
 # scores is not made again. Changes that are not committed are refused, as the worlds
 # would be taken for those of the commit. Fails if, without ageing, the error rate
 # rises with the years between two sessions, or if, with ageing, it does not (95 %
-# interval of the rise).
+# interval of the rise), or if what the years cost, only-CA20 minus match-CA20, does not
+# hold 0 without ageing, or not rise with its dose.
 
 set -euo pipefail
 
@@ -25,9 +27,11 @@ if [ -n "$changed" ]; then
     "$changed" >&2
   exit 1
 fi
+pairs=({only,match}-CA{5,10,15,20})
 failed=0
 for seed in "${seeds[@]}"; do
-  for dose in 0 1; do
+  last=-100
+  for dose in 0 1 2; do
     work=exp/full/$commit/seed${seed}_dose$dose
     scores=$work/exp/xvector_aam_s1/scores_test/random.cosine.json
     if [ ! -f "$scores" ]; then
@@ -36,8 +40,8 @@ for seed in "${seeds[@]}"; do
         ln -sfn "$root/$name" "$work/$name"
       done
       echo ". $root/path.sh" > "$work/path.sh"
-      (cd "$work" && "$root/run.sh" --prepare-opts "--seed $seed --ageing $dose") \
-        > "$work/run.log" 2>&1 || { tail -20 "$work/run.log" >&2; exit 1; }
+      (cd "$work" && "$root/run.sh" --prepare-opts "--seed $seed --ageing $dose" \
+        --trials "random ${pairs[*]}") > "$work/run.log" 2>&1 || { tail -20 "$work/run.log" >&2; exit 1; }
       rm -rf "$work/data/audio" "$work/fbank" # 2 GB a world
     fi
     echo "world seed $seed, ageing $dose, random trials, cosine:"
@@ -51,6 +55,19 @@ for seed in "${seeds[@]}"; do
       echo "tests/full/run.sh: that is not what ageing $dose must give" >&2
       failed=1
     }
+    tests/full/age_effect.py "$work/data/test" "${scores%/*}" |
+      tee "$work/age_effect.txt"
+    # gap, targets, speakers, two rates, DIFFERENCE [LOW, HIGH]
+    awk -v dose="$dose" -v last="$last" '$1 == 20 {
+      low = substr($7, 2) + 0; high = $8 + 0
+      if ((dose == 0 && (low > 0 || high < 0)) || $6 <= last) exit 1
+    }' "$work/age_effect.txt" || {
+      echo "tests/full/run.sh: that is not what ageing $dose must cost" >&2
+      failed=1
+    }
+    last=$(awk '$1 == 20 { print $6 }' "$work/age_effect.txt")
   done
+  echo "world seed $seed, ages from faces:"
+  local/report_ages.py "$work/data/test" "$work/exp/dex/test/face2age" "$work/exp/truth"
 done
 exit $failed

@@ -65,12 +65,16 @@ def write_ages(data_dir, source: str, utt2age: dict[str, float], **beside) -> No
     """Write ages with their source, and `beside` them utt2age_std and utt2num_faces.
 
     What is not given of those, or is empty, is removed. Nine significant digits
-    restore a float32.
+    restore a float32. Lhotse's supervisions, where they are, get the ages too.
     """
     data_dir = Path(data_dir)
     for name in ("utt2age", *_BESIDE):
         (data_dir / name).unlink(missing_ok=True)
     write_lines(data_dir / "utt2age.source", [source])
+    if (data_dir / "supervisions.jsonl.gz").exists():
+        from chronovox import manifests  # it takes a second to load
+
+        manifests.write_ages(data_dir, utt2age)
     for name, table in {**beside, "utt2age": utt2age}.items():
         if table:
             texts = {utt: f"{value:.9g}" for utt, value in table.items()}
