@@ -11,13 +11,11 @@ pixels wide. A person's folder is emptied first.
 import shutil
 from pathlib import Path
 
-import cv2
 from talkers import frames, world
 from talkers.settings import Settings
 
 from chronovox import cli, config, datadir, files
-
-QUALITY = 90  # of JPEG
+from chronovox.faces import pictures
 
 
 def get_parser():
@@ -30,7 +28,7 @@ def get_parser():
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
-    cv2.setNumThreads(1)
+    pictures.cv2.setNumThreads(1)
     settings = config.load(args.settings, Settings)
     people = {talker.name: talker for talker in world.build(settings)}
     count = 0
@@ -41,9 +39,8 @@ def main(argv=None) -> int:
         if folder.exists():
             shutil.rmtree(folder)
         for path, picture in frames.draw(settings, people[name]):
-            _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
             with files.atomic_write(Path(args.pictures) / path, "wb") as out:
-                out.write(data.tobytes())
+                out.write(pictures.jpeg(picture))
             count += 1
     cli.log.info("%d pictures drawn", count)
     return 0

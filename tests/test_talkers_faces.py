@@ -4,7 +4,6 @@ import dataclasses
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -18,7 +17,7 @@ from talkers.settings import Settings  # noqa: E402
 import train_face_age  # noqa: E402
 from chronovox import config  # noqa: E402
 from chronovox.faces import ages  # noqa: E402
-from chronovox.faces.pictures import read_picture  # noqa: E402
+from chronovox.faces.pictures import jpeg, read_picture  # noqa: E402
 
 CONF = ROOT / "conf/talkers.yaml"
 
@@ -83,7 +82,7 @@ def drawn(tmp_path_factory) -> Path:
         for talker in people(settings, group):
             for path, picture in frames.draw(settings, talker):
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(folder / path), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+                (folder / path).write_bytes(jpeg(picture))
     (folder / "portraits").write_text("".join(lines))
     (folder / "frames").write_text("".join(truth))
     return folder

@@ -48,6 +48,12 @@ def read_picture(path) -> np.ndarray:
     return picture
 
 
+def jpeg(picture: np.ndarray, quality: int = 90) -> bytes:
+    """A picture as a JPEG file."""
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes()
+
+
 def _is_cut_off(data: bytes) -> bool:
     """Whether a JPEG or PNG is, which OpenCV does not say.
 
