@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import os
 import shutil
 import time
@@ -45,6 +46,29 @@ def test_a_bare_run_ends_with_the_table(finished_recipe):
     screen = (finished_recipe / "exp/screen.log").read_text()
     table = screen[screen.index("run.sh: stage 7") :]
     assert "xvector_tiny_s1" in table and "synthetic" in table
+
+
+def test_ages_are_the_means_of_the_faces_of_a_session(finished_recipe):
+    for name in ("train", "dev", "test"):
+        data = finished_recipe / "data" / name
+        years = datadir.read_floats(finished_recipe / f"exp/dex/{name}/face2age")
+        spk, session = (
+            datadir.read_table(data / table) for table in ("utt2spk", "utt2session")
+        )
+        seen: dict[tuple[str, str], list[float]] = {}
+        for face, utt in datadir.read_table(data / "faces/face2utt").items():
+            seen.setdefault((spk[utt], session[utt]), []).append(years[face])
+        assert {len(faces) for faces in seen.values()} == {5}
+        ages = datadir.read_floats(data / "utt2age")
+        assert ages.keys() == spk.keys()
+        for utt, age in ages.items():
+            assert abs(age - numpy.mean(seen[spk[utt], session[utt]])) < 1e-6
+        with gzip.open(data / "supervisions.jsonl.gz", "rt") as stream:
+            told = {
+                item["id"]: item["custom"]["age"] for item in map(json.loads, stream)
+            }
+        assert told.keys() == ages.keys()
+        assert all(abs(told[utt] - age) < 1e-6 for utt, age in ages.items())
 
 
 def test_the_network_beats_the_floor_on_random_trials(finished_recipe):
