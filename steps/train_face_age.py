@@ -52,7 +52,8 @@ def main(argv=None) -> int:
     exp = Path(args.exp)
     device = choose_device(args.device)
     settings = face_ages.load_settings(args.config)
-    text = config.to_yaml(settings) + files.sha256(args.list)
+    given = [args.list] if settings.weights is None else [args.list, settings.weights]
+    text = config.to_yaml(settings) + "".join(map(files.sha256, given))
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
     with folder.locked(exp):
         if folder.is_finished(exp, fingerprint):
