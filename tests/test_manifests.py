@@ -2,9 +2,12 @@
 
 import gzip
 
+import pytest
 from table_dirs import full_tables, write_dir
 
+import make_manifests
 from chronovox import manifests
+from chronovox.cli import UserError
 
 
 def entry(utt: str, num_samples: int = 16000):
@@ -44,3 +47,31 @@ def test_the_same_entries_give_the_same_bytes(tmp_path):
         ).read_bytes()
     packed = (tmp_path / "a-1/recordings.jsonl.gz").read_bytes()
     assert gzip.decompress(packed).count(b"\n") == 2
+
+
+def test_tables_that_came_of_manifests_give_them_back(tmp_path):
+    items = [
+        manifests.utterance(
+            f"{spk}-{n}", f"/my audio/{spk}{n}.m4a", 16000 + 16 * n, 16000, spk, "v",
+            gender=gender, nationality="UK", date="2001-02-03",
+        )
+        for spk, gender in (("a", "m"), ("b", "f"))
+        for n in range(3)
+    ]  # fmt: skip
+    manifests.write_data_dir(tmp_path, items)
+    written = ("recordings.jsonl.gz", "supervisions.jsonl.gz")
+    before = [(tmp_path / name).read_bytes() for name in written]
+    for name in written:
+        (tmp_path / name).unlink()
+    make_manifests.main([str(tmp_path)])
+    assert before == [(tmp_path / name).read_bytes() for name in written]
+
+
+def test_tables_that_cannot_become_manifests_are_refused(tmp_path):
+    manifests.write_data_dir(tmp_path, [entry("a-2"), entry("a-1")])
+    (tmp_path / "utt2dur").write_text("a-1 1.000\n")
+    with pytest.raises(UserError, match="utt2dur: no line for 'a-2'"):
+        make_manifests.main([str(tmp_path)])
+    (tmp_path / "segments").write_text("a-1 a-1 0 1\n")
+    with pytest.raises(UserError, match="has segments"):
+        make_manifests.main([str(tmp_path)])
