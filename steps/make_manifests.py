@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write the lhotse manifests of a data directory from its Kaldi tables.
+"""Write the lhotse manifests of data directories from their Kaldi tables.
 
-Usage: steps/make_manifests.py [--sampling-rate HZ] DATA
-e.g.:  steps/make_manifests.py data/train
+Usage: steps/make_manifests.py [--sampling-rate HZ] DATA [DATA ...]
+e.g.:  steps/make_manifests.py data/train data/test
 
 Reads wav.scp, utt2spk, utt2session and utt2dur, and where they are spk2gender,
 spk2nationality and session2date. Writes DATA/recordings.jsonl.gz and
@@ -19,14 +19,15 @@ def get_parser():
         "--sampling-rate", type=cli.positive_int, default=16000, metavar="HZ",
         help="of the recordings (16000)",
     )  # fmt: skip
-    parser.add_argument("data")
+    parser.add_argument("data", nargs="+", metavar="DATA")
     return parser
 
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
-    number = manifests.import_kaldi(args.data, args.sampling_rate)
-    cli.log.info("%s: %d recordings and supervisions", args.data, number)
+    for data_dir in args.data:
+        number = manifests.import_kaldi(data_dir, args.sampling_rate)
+        cli.log.info("%s: %d recordings and supervisions", data_dir, number)
     return 0
 
 
