@@ -105,7 +105,7 @@ def faces_of_speaker(folders, spk: str, videos, ignored) -> dict[str, tuple[str,
     return found
 
 
-def find_folders(root: Path, speakers) -> dict[str, list[Path]]:
+def find_folders(root: Path, speakers, ignored) -> dict[str, list[Path]]:
     """Speaker -> folders in which pictures of them lie."""
     names = {speaker.face_name: spk for spk, speaker in speakers.items()}
     names |= {spk: spk for spk in speakers}
@@ -119,6 +119,8 @@ def find_folders(root: Path, speakers) -> dict[str, list[Path]]:
         cli.log.info("%s: pictures of %d speakers", tree, len(folders))
         for name in folders:
             found.setdefault(names.get(name, name), []).append(tree / name)
+        for folder in trees.others(tree, places):
+            ignored[folder] = "no speaker's name"
     return found
 
 
@@ -156,7 +158,7 @@ def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     speakers = read_speakers(args.meta, args.corpus)
     sets, ignored = [Videos(path) for path in args.data], {}
-    folders = find_folders(Path(args.root).resolve(), speakers)
+    folders = find_folders(Path(args.root).resolve(), speakers, ignored)
     if not folders and args.optional:
         cli.log.info("%s: no pictures of faces", args.root)
         return 0

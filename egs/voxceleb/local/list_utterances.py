@@ -115,9 +115,8 @@ def list_corpus(root: Path) -> Listed:
             "%s: %d folders of speakers, %d recordings more",
             tree, len(speakers), len(found.utts) - before,
         )  # fmt: skip
-        for name in sorted(set(trees.listing(tree)[0]) - set(speakers)):
-            if not any(other.is_relative_to(tree / name) for other in places):
-                found.ignored[shown(tree / name)] = "no speaker: not id and 5 digits"
+        for folder in trees.others(tree, places):
+            found.ignored[shown(folder)] = "no speaker: not id and 5 digits"
     if not found.utts:
         first = [f"; {path}: {why}" for path, why in found.dropped.items()][:1]
         raise cli.UserError(

@@ -43,6 +43,13 @@ def find_trees(root: Path, is_speaker: Callable[[str], bool]) -> dict[Path, list
     return dict(sorted(trees.items()))
 
 
+def others(tree: Path, places: dict[Path, list[str]]) -> list[Path]:
+    """The folders in a tree, of those found, that are no speakers', nor lead to any."""
+    names = set(listing(tree)[0]) - set(places[tree])
+    found = [tree / name for name in sorted(names)]
+    return [path for path in found if not any(at.is_relative_to(path) for at in places)]
+
+
 def holds(folder: Path, names: list[str], suffixes: tuple[str, ...]) -> bool:
     """Whether files of these kinds lie in the first of the folders `names`.
 
