@@ -710,6 +710,7 @@ def make_up_ages(real_meta, path) -> None:
 @pytest.fixture(scope="module")
 def lists(recipe, real_meta, tmp_path_factory):
     """The recipe on the real metadata; returns its data/test, and what was said."""
+    shutil.rmtree(recipe / "data", ignore_errors=True)
     ages = tmp_path_factory.mktemp("ages") / "real ages.csv"
     make_up_ages(real_meta, ages)
     said = run(
@@ -863,6 +864,26 @@ def test_metadata_may_be_untidy(recipe, small):
     before = digests(small / "data")
     only_data(recipe, small, "--max-fail-ratio", "0.2")
     assert digests(small / "data") == before
+
+
+def test_ages_may_have_any_published_form(recipe, small):
+    """Of the first video; a change of form is a change of nothing else."""
+    spk_videos = [(spk, VIDEOS[0]) for spk in SPEAKERS1]
+    np.save(small / "ages.npy", {"-".join(pair): 30.5 for pair in spk_videos})
+    lines = [f"{'/'.join(pair)}/00001 30.5\n" for pair in spk_videos]
+    (small / "utt2age.test").write_text("".join(lines))
+    lines = ["who,which,years\n", *(f"{spk},{v},30.5\n" for spk, v in spk_videos)]
+    (small / "ages.csv").write_text("".join(lines))
+    for name in ("ages.npy", "utt2age.test", "ages.csv"):
+        said = only_data(
+            recipe, small, "--ages", str(small / name), "--max-fail-ratio", "0.5",
+            "--ages-columns", "who,which,years",
+        )  # fmt: skip
+        assert "24 in, 12 out, 12 dropped" in said
+        ages = read_floats(small / "data/test/utt2age")
+        assert len(ages) == 12 and set(ages.values()) == {30.5}
+    (small / "data/test/wav.scp").write_text("a b\n")
+    assert "has recordings: lists of them are" in only_data(recipe, small, code=1)
 
 
 def test_bad_metadata_is_refused_by_line(recipe, small):

@@ -58,7 +58,7 @@ local=$data/local
 ratio=(--max-fail-ratio "$max_fail_ratio")
 
 fail() {
-  echo "prepare_data.sh: $1" >&2
+  echo "prepare_data.sh: $*" >&2
   exit 1
 }
 
@@ -77,6 +77,9 @@ if [ $metadata_only = true ]; then
     fail "without audio, give --utt2dur FILE and --meta vox1_meta.csv"
   [ -z "$vox1$vox2$vox1_faces$vox2_faces" ] ||
     fail "--metadata-only true goes without --vox1, --vox2 and faces"
+  [ ! -f "$data/test/wav.scp" ] ||
+    fail "$data/test has recordings: lists of them are made by ./run.sh --stage 2" \
+      "without --metadata-only, or remove $data/test first"
 else
   [ -n "$vox1" ] && [ -n "$vox2" ] ||
     fail "no corpora: give ./run.sh --vox1 DIR --vox2 DIR, or --metadata-only true"
