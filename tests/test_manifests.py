@@ -6,6 +6,7 @@ import lhotse
 import pytest
 from table_dirs import full_tables, write_dir
 
+import make_manifests
 from chronovox import manifests
 from chronovox.cli import UserError
 
@@ -75,3 +76,31 @@ def test_a_damaged_manifest_gets_no_ages(tmp_path, content):
     with pytest.raises(UserError, match="supervisions.jsonl.gz: damaged"):
         manifests.write_ages(tmp_path, {})
     assert path.read_bytes() == content
+
+
+def test_tables_that_came_of_manifests_give_them_back(tmp_path):
+    items = [
+        manifests.utterance(
+            f"{spk}-{n}", f"/my audio/{spk}{n}.m4a", 16000 + 16 * n, 16000, spk, "v",
+            gender=gender, nationality="UK", date="2001-02-03",
+        )
+        for spk, gender in (("a", "m"), ("b", "f"))
+        for n in range(3)
+    ]  # fmt: skip
+    manifests.write_data_dir(tmp_path, items)
+    written = ("recordings.jsonl.gz", "supervisions.jsonl.gz")
+    before = [(tmp_path / name).read_bytes() for name in written]
+    for name in written:
+        (tmp_path / name).unlink()
+    make_manifests.main([str(tmp_path)])
+    assert before == [(tmp_path / name).read_bytes() for name in written]
+
+
+def test_tables_that_cannot_become_manifests_are_refused(tmp_path):
+    manifests.write_data_dir(tmp_path, [entry("a-2"), entry("a-1")])
+    (tmp_path / "utt2dur").write_text("a-1 1.000\n")
+    with pytest.raises(UserError, match="utt2dur: no line for 'a-2'"):
+        make_manifests.main([str(tmp_path)])
+    (tmp_path / "segments").write_text("a-1 a-1 0 1\n")
+    with pytest.raises(UserError, match="has segments"):
+        make_manifests.main([str(tmp_path)])

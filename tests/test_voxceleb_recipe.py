@@ -1,22 +1,28 @@
-"""egs/voxceleb: noises and rooms as they are published, and as people have them."""
+"""egs/voxceleb: the corpora, noises and rooms as published, and as people have them."""
 
+import gzip
+import json
 import os
+import random
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
 import soundfile
 import yaml
 from data_dirs import make_data_dir, noise
-from recipe_tools import ROOT, digests, run
-from test_audio import save
+from recipe_tools import ROOT, copy_project, digests, run
+from test_audio import save, save_m4a
 
-from chronovox import config, datadir_check
+from chronovox import config, datadir_check, models
 from chronovox.audio import WavTable
 from chronovox.augment import AugmentConfig
 from chronovox.datadir import read_floats, read_table, write_table
 from chronovox.features import FeatureConfig
 from chronovox.frontend import AudioTable, FrontendConfig
+from chronovox.training import settings as training_settings
+from chronovox.trials import read_trials
 
 RECIPE = ROOT / "egs/voxceleb"
 RATE = 16000
@@ -405,6 +411,10 @@ def test_pieces_for_training_with_real_noises(real):
 def test_the_recipe_links_and_names_what_its_scripts_make():
     for name in ("steps", "utils"):
         assert os.readlink(RECIPE / name) == f"../../{name}"
+    assert os.readlink(RECIPE / "conf/trials") == "../../../conf/trials"
+    model = training_settings.load(RECIPE / "conf/resnet34_aam.yaml").model
+    network = models.build(model, feat_dim=80)
+    assert 5e6 < sum(weights.numel() for weights in network.parameters()) < 6e6
     settings = config.load(RECIPE / "conf/augment.yaml", AugmentConfig)
     assert settings.reverb.data == "data/rirs"
     assert settings.babble.data == "data/musan_speech"
@@ -412,3 +422,518 @@ def test_the_recipe_links_and_names_what_its_scripts_make():
     assert {noise.data for noise in settings.noises.values()} == {
         "data/musan_noise", "data/musan_music",
     }  # fmt: skip
+
+
+# --- the corpora: where their files lie
+
+# Speakers, each with two videos of two utterances. Videos of two people and ids that
+# begin with '-' occur in both corpora.
+SPEAKERS1 = [f"id1000{n}" for n in range(1, 7)]
+SPEAKERS2 = [f"id0001{n}" for n in range(1, 8)]
+VIDEOS = ("-abc_DEF-12", "_x-YZ012345")
+
+
+def utterances(speakers, videos=VIDEOS):
+    return [
+        (spk, video, f"{n:05d}") for spk in speakers for video in videos for n in (1, 2)
+    ]
+
+
+def place(root, where, speakers, suffix):
+    """Empty recordings below `root`/`where`."""
+    for spk, video, utt in utterances(speakers):
+        path = root / where / spk / video / f"{utt}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def listed(root, folder, *words, code=0):
+    """What local/list_utterances.py says, and the rows it writes."""
+    path = folder / "list"
+    said = run(
+        RECIPE, "local/list_utterances.py", *words, str(root), str(path), code=code
+    ).stdout
+    return said, [line.split("\t") for line in path.read_text().splitlines()]
+
+
+LAYOUTS = {
+    "merged": {"wav": SPEAKERS1},
+    "the folder itself": {".": SPEAKERS1},
+    "archives": {"vox1_dev_wav/wav": SPEAKERS1[:4], "vox1_test_wav/wav": SPEAKERS1[4:]},
+    "dev and test": {"my/dev/wav": SPEAKERS1[:4], "my/test/wav": SPEAKERS1[4:]},
+    "test unpacked above": {"dev/aac": SPEAKERS1[:4], "aac": SPEAKERS1[4:]},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_recordings_are_found_in_every_layout(layout, tmp_path):
+    suffix = ".m4a" if "aac" in LAYOUTS[layout] else ".wav"
+    for where, speakers in LAYOUTS[layout].items():
+        place(tmp_path / "c", where, speakers, suffix)
+    said, rows = listed(tmp_path / "c", tmp_path)
+    wanted = [["-".join(names), *names[:2]] for names in utterances(SPEAKERS1)]
+    assert [row[:3] for row in rows] == wanted
+    assert all(os.path.exists(row[3]) for row in rows)
+    assert "24 in, 24 out, 0 dropped" in said
+
+
+def test_what_does_not_fit_among_the_recordings_is_listed(tmp_path):
+    root = tmp_path / "c"
+    place(root, "dev/aac", SPEAKERS1, ".m4a")
+    place(root, "dev/mp4", SPEAKERS1, ".mp4")
+    place(root, "dev/wav", SPEAKERS1[:2], ".wav")
+    tree = root / "dev/aac"
+    reasons = {
+        "id10001/00001.m4a": "not <speaker>/<video>/<utterance>: move it",
+        "id10001/v/a/00001.m4a": "not <speaker>/<video>/<utterance>: move it",
+        "lost.m4a": "not <speaker>/<video>/<utterance>: move it",
+        "id10001/v/tab\t.m4a": "control characters, or no UTF-8: rename it",
+        "id10001/v w/00001.m4a": "names with more than letters",
+        "id10002/v/00001.txt": "no recording", "notes": "no recording",
+        "id1000/v/00001.m4a": "no speaker: not id and 5 digits",
+        "id10003/v/.00001.m4a": "",
+    }  # fmt: skip
+    for name in reasons:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    said, rows = listed(root, tmp_path, "--max-fail-ratio", "0.5")
+    assert "dev/mp4: no recordings in its first folders: not used" in said
+    assert "29 in, 24 out, 5 dropped" in said and "11 others ignored" in said
+    assert Counter(row[3][-4:] for row in rows) == {".wav": 8, ".m4a": 16}
+    for table, count in (("dropped", 5), ("ignored", 11)):
+        lines = (tmp_path / f"list.{table}").read_text().splitlines()
+        assert len(lines) == count
+        for line in lines:
+            path, why = line.split(" ", 1)
+            name = path.removeprefix(f"{tree}/").replace("\\x20", " ")
+            name = {"id1000": "id1000/v/00001.m4a"}.get(
+                name.replace("\\x09", "\t"), name
+            )
+            known = reasons.get(name.replace("\\x09", "\t"), "there twice: ")
+            assert why.startswith(known), line
+    said, _ = listed(root, tmp_path, code=1)
+    assert "5 of 29 were dropped, more than --max-fail-ratio 0.05" in said
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    said, _ = listed(empty, tmp_path, code=1)
+    assert f"{empty}: no id#####/<video>/<utterance> in it or 3 folders below" in said
+    assert "nowhere: no such folder" in listed(empty / "nowhere", tmp_path, code=1)[0]
+
+
+# --- the corpora: data directories
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    return copy_project(tmp_path_factory.mktemp("project")) / "egs/voxceleb"
+
+
+def meta1(speakers, end="\n") -> str:
+    rows = ["VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet"]
+    for n, spk in enumerate(speakers):
+        country = ("USA", "New Zealand")[n % 4 > 1]
+        rows.append(f"{spk}\tPerson_{n}\t{'mf'[n % 2]}\t{country}\tdev")
+    return end.join(rows) + end
+
+
+def meta2(speakers, num_test=1, mark=" \t") -> str:
+    """As published: a blank before every mark, and at the end of lines."""
+    rows = [["Name", "VoxCeleb2 ID", "VGGFace2 ID", "Gender", "Set", ""]]
+    for n, spk in enumerate(speakers):
+        part = "test" if n < num_test else "dev"
+        rows.append([f"Ádám, {n}", spk, f"n{n:06d}", "mf"[n % 2], part, ""])
+    if mark == " ,":
+        rows = [row[1:] for row in rows]
+    return "".join(mark.join(row).removesuffix(mark[-1]) + "\n" for row in rows)
+
+
+def speak(root, where, speakers, suffix, videos=VIDEOS):
+    """Short recordings below `root`/`where`."""
+    for seed, (spk, video, utt) in enumerate(utterances(speakers, videos)):
+        path = root / where / spk / video / f"{utt}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = noise(8000 + 160 * seed, seed)
+        (save_m4a if suffix == ".m4a" else save)(path, samples)
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    """Both corpora in small, with faces, metadata and ages."""
+    folder = tmp_path_factory.mktemp("my corpora")
+    one, two = folder / "vox 1", folder / "vox 2"
+    speak(one, "vox1_dev_wav/wav", SPEAKERS1[:4], ".wav")
+    speak(one, "vox1_test_wav/wav", SPEAKERS1[4:], ".wav")
+    speak(two, "dev/aac", SPEAKERS2[1:], ".m4a", (VIDEOS[0], "b" * 11, "c" * 11))
+    speak(two, "aac", SPEAKERS2[:1], ".m4a")
+    (one / "vox1_meta.csv").write_text(meta1(SPEAKERS1, "\r\n"), newline="")
+    (two / "vox2_meta.csv").write_text(meta2(SPEAKERS2), encoding="utf-8")
+    for n in range(len(SPEAKERS1)):
+        for video in (*VIDEOS, "gone_video_"):
+            for frame in ("0000025", "0000050", "0000075"):
+                path = one / f"unzippedFaces/Person_{n}/1.6/{video}/{frame}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    (one / "unzippedFaces/Nobody/1.6").mkdir(parents=True)
+    for spk in SPEAKERS2:
+        for video in (VIDEOS[0], "b" * 11):
+            for name in ("00001/01.png", "00002/01.jpeg", "00009/01.jpg"):
+                path = two / "frames" / spk / video / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    rows = ["VoxCeleb_ID,video_id,gender,nationality_wiki,age"]
+    for n, spk in enumerate(SPEAKERS1):
+        rows += [
+            f"{spk},{video},m,x,{20 + n + 13 * v}.0" for v, video in enumerate(VIDEOS)
+        ]
+    (folder / "ages.csv").write_text("\r\n".join(rows) + "\r\n", newline="")
+    return folder
+
+
+def start(recipe, corpora, *words, code=0):
+    """Run the recipe up to the trial lists."""
+    return run(
+        recipe, "./run.sh", "--vox1", str(corpora / "vox 1"), "--vox2",
+        str(corpora / "vox 2"), "--nj", "2", "--stop-stage", "2",
+        "--dev-speakers", "2", *words, code=code,
+    ).stdout  # fmt: skip
+
+
+def test_both_corpora_become_data_directories_and_lists(recipe, corpora):
+    said = start(
+        recipe, corpora, "--ages", str(corpora / "ages.csv"),
+        "--trials", "our-E only-H only-CA10 Vox-CA10",
+    )  # fmt: skip
+    data = recipe / "data"
+    speakers = {
+        name: list(read_table(data / name / "spk2utt", None))
+        for name in ("train", "dev", "test")
+    }
+    assert speakers["test"] == SPEAKERS1
+    assert len(speakers["train"]) == 4 and len(speakers["dev"]) == 2
+    assert sorted(speakers["train"] + speakers["dev"]) == SPEAKERS2[1:]
+    assert "1 speakers of VoxCeleb2's test set, with 4 utterances, are not used" in said
+    assert (
+        "VoxCeleb1: 24 utterances, 2 videos, 2 of these of two people or more" in said
+    )
+    assert "1 of 3 videos of the training side are in VoxCeleb1 too" in said
+    assert "with 12 of 36 utterances: used" in said
+    shared = (data / "local/shared_videos").read_text()
+    assert shared == f"{VIDEOS[0]} {','.join(SPEAKERS1)} {','.join(SPEAKERS2[1:])}\n"
+    table = assert_valid(data / "test")
+    assert len(table) == 24 and len(WavTable(data / "train")) == 24
+    assert (
+        read_table(data / "test/utt2session")[f"id10001-{VIDEOS[0]}-00001"] == VIDEOS[0]
+    )
+    nationality = read_table(data / "test/spk2nationality")
+    assert nationality["id10001"] == "USA" and nationality["id10003"] == "New_Zealand"
+    assert not (data / "train/spk2nationality").exists()
+    with gzip.open(data / "train/recordings.jsonl.gz", "rt") as lines:
+        found = [json.loads(line) for line in lines]
+    assert [item["id"] for item in found] == list(WavTable(data / "train"))
+    assert found[0]["sources"][0]["source"].endswith(".m4a")
+    trials = read_trials(data / "test/trials/only-CA10")
+    assert trials.is_target.sum() == 24  # 6 speakers, 2 videos of 2, each pair once
+    assert (data / "dev/trials/our-E").stat().st_size > 0
+    assert (data / "local/dropped").read_text() == ""
+
+
+def test_faces_are_found_by_the_names_of_both_corpora(recipe, corpora):
+    if not (recipe / "data/test/faces/face.scp").exists():
+        start(recipe, corpora, "--stop-stage", "0")
+    data = recipe / "data"
+    face2utt = read_table(data / "test/faces/face2utt")
+    first, second = (f"id10001-{VIDEOS[0]}-0000{n}" for n in (1, 2))
+    assert len(face2utt) == 6 * 2 * 3
+    assert face2utt[f"id10001-{VIDEOS[0]}-0000025"] == first
+    assert face2utt[f"id10001-{VIDEOS[0]}-0000050"] == second
+    scp = read_table(data / "test/faces/face.scp", None)
+    assert scp[f"id10002-{VIDEOS[1]}-0000025"] == str(
+        corpora / f"vox 1/unzippedFaces/Person_1/1.6/{VIDEOS[1]}/0000025.jpg"
+    )
+    found = [read_table(data / f"{name}/faces/face2utt") for name in ("train", "dev")]
+    assert [len(table) for table in found] == [4 * 4, 2 * 4]
+    for face, utt in (found[0] | found[1]).items():
+        assert face == f"{utt}-01"
+    ignored = (data / "local/ignored").read_text()
+    assert ignored.count("no video gone_video_ of id1000") == 6
+    assert ignored.count(f"-{VIDEOS[0]}-00009\n") == 6
+    assert ignored.count("no utterance of id00011\n") == 1
+    assert ignored.count("/unzippedFaces/Nobody no speaker's name\n") == 1
+
+
+def test_shared_videos_leave_the_training_side_alone(recipe, corpora, tmp_path):
+    """Faces may be elsewhere; tables may have commas; durations may be given."""
+    dur_s = [f"{spk}/{video}/{utt} 0.7" for spk, video, utt in utterances(SPEAKERS1)]
+    with gzip.open(tmp_path / "dur.gz", "wt") as stream:
+        stream.write("\r\n".join(dur_s))
+    (tmp_path / "meta.csv").write_text(
+        meta2(SPEAKERS2, mark=" ,"), encoding="utf-8-sig"
+    )
+    said = start(
+        recipe, corpora, "--stop-stage", "0", "--exclude-shared-videos", "true",
+        "--meta2", str(tmp_path / "meta.csv"), "--utt2dur", str(tmp_path / "dur.gz"),
+        "--vox2-faces", str(corpora / "vox 2/frames"),
+    )  # fmt: skip
+    assert "with 12 of 36 utterances: left out" in said
+    assert "no ages and no faces" not in said
+    sessions = read_table(recipe / "data/train/utt2session")
+    assert len(sessions) == 16 and set(sessions.values()) == {"b" * 11, "c" * 11}
+    assert set(read_table(recipe / "data/test/utt2dur").values()) == {"0.7"}
+    assert len(read_table(recipe / "data/train/faces/face2utt")) == 4 * 2
+
+
+# --- without audio
+
+
+@pytest.fixture(scope="module")
+def real_meta(shared_data):
+    return shared_data / "voxceleb_meta"
+
+
+def make_up_ages(real_meta, path) -> None:
+    """A birth year for every speaker, a year for every video, and what goes wrong."""
+    rng, birth, ages = random.Random(1), {}, {}
+    with gzip.open(real_meta / "vox1_utt2dur.txt.gz", "rt") as lines:
+        for line in lines:
+            spk, video, _ = line.split("/")
+            if (spk, video) not in ages:
+                born = birth.setdefault(spk, rng.randrange(1930, 1990))
+                ages[spk, video] = f"{rng.randrange(1992, 2018) - born}.0"
+    odd = sorted(ages)[::5000]
+    ages |= dict(zip(odd, ["-4", "336", "0", "unknown", ""], strict=True))
+    rows = [f"{spk},{video},m,usa,{age}" for (spk, video), age in ages.items()]
+    rows.append("id99999,00000000000,f,uk,29.0")
+    header = "VoxCeleb_ID,video_id,gender,nationality_wiki,age"
+    path.write_text("\r\n".join([header, *rows, ""]), newline="")
+
+
+@pytest.fixture(scope="module")
+def lists(recipe, real_meta, tmp_path_factory):
+    """The recipe on the real metadata; returns its data/test, and what was said."""
+    shutil.rmtree(recipe / "data", ignore_errors=True)
+    ages = tmp_path_factory.mktemp("ages") / "real ages.csv"
+    make_up_ages(real_meta, ages)
+    said = run(
+        recipe, "./run.sh", "--metadata-only", "true",
+        "--utt2dur", str(real_meta / "vox1_utt2dur.txt.gz"),
+        "--meta", str(real_meta / "vox1_meta.csv"), "--ages", str(ages),
+        "--official-lists", str(real_meta), "--trials", "our-H Vox-CA20",
+    ).stdout  # fmt: skip
+    return recipe / "data/test", said
+
+
+def test_all_of_voxceleb1_without_audio(lists):
+    data, said = lists
+    assert "153516 in, 153516 out, 0 dropped" in said
+    assert "1251 speakers, 690 m, 561 f" in said
+    assert "153516 utterances, 22168 videos, 324 of these of two people or more" in said
+    assert "22497 entries, 1 of sessions that data/test lacks; 5 rejections" in said
+    rejected = (data / "utt2age.rejected").read_text()
+    for age in ("-4 is not above 0", "336 is not above 0 and up to 120", "'unknown'"):
+        assert age in rejected
+    assert "stages 3 to 7 need recordings: ./run.sh --vox1 DIR" in said
+    assert not (data / "wav.scp").exists()
+    assert datadir_check.find_problems(data, True, True, True) == []
+
+
+def test_our_h_has_the_speakers_of_voxceleb_h(lists):
+    data, _ = lists
+    trials, utt2spk = read_trials(data / "trials/our-H"), read_table(data / "utt2spk")
+    enrolled = {utt2spk[utt] for utt in trials.enrol}
+    gender, country = (
+        read_table(data / name) for name in ("spk2gender", "spk2nationality")
+    )
+    groups = Counter((gender[spk], country[spk]) for spk in enrolled)
+    assert len(enrolled) == 1190 and len(groups) == 18 and min(groups.values()) >= 5
+    age = read_floats(data / "utt2age")
+    trials = read_trials(data / "trials/Vox-CA20")
+    gaps = [
+        abs(age[one] - age[other])
+        for one, other, is_target in zip(
+            trials.enrol, trials.test, trials.is_target, strict=True
+        )
+        if is_target
+    ]
+    assert min(gaps) >= 20
+
+
+def test_official_lists_and_back(lists, recipe, real_meta, tmp_path):
+    data, said = lists
+    for name, number in (("veri_test", 37720), ("veri_test2", 37611)):
+        assert f"{number} trials in, {number} out, 0 dropped" in said
+        trials = "Vox-O" if name == "veri_test" else "Vox-O-cleaned"
+        run(
+            recipe, "steps/convert_trials.py", "--to", "voxceleb", str(data),
+            str(data / "trials" / trials), str(tmp_path / name),
+        )  # fmt: skip
+        with gzip.open(real_meta / f"{name}.txt.gz") as stream:
+            text = stream.read()
+        if name == "veri_test2":  # ends its lines as on Windows, but the last
+            text = text.replace(b"\r\n", b"\n") + b"\n"
+        assert (tmp_path / name).read_bytes() == text
+    assert "is not the published" not in said
+    assert not list((data / "trials").glob(".veri*"))
+    for name in ("list_test_hard", "veri_test"):
+        with gzip.open(real_meta / "veri_test.txt.gz") as stream:
+            (tmp_path / f"{name}.txt").write_bytes(stream.read())
+    said = run(recipe, "local/convert_lists.sh", str(tmp_path), str(data)).stdout
+    assert f"warning: {tmp_path}/list_test_hard.txt is not the published" in said
+    assert said.count("warning") == 1 and (data / "trials/Vox-H").exists()
+    (tmp_path / "none").mkdir()
+    said = run(
+        recipe, "local/convert_lists.sh", str(tmp_path / "none"), str(data), code=1
+    ).stdout
+    assert "none of veri_test.txt veri_test2.txt" in said
+
+
+def test_videos_that_both_corpora_have(recipe, real_meta, tmp_path):
+    """By the published lists of videos, many are in both."""
+    videos = {}
+    for corpus in (1, 2):
+        with gzip.open(real_meta / f"vox{corpus}_person_videos.json.gz") as stream:
+            videos[corpus] = json.load(stream)
+        rows = [
+            f"{spk}-{video}-00001\t{spk}\t{video}\n"
+            for spk, names in videos[corpus].items()
+            for video in set(names)
+        ]
+        (tmp_path / str(corpus)).write_text("".join(sorted(rows)))
+    said = run(
+        recipe, "local/make_data_dirs.py", "--exclude-shared-videos", "true",
+        str(real_meta / "vox1_meta.csv"), str(tmp_path / "1"), str(tmp_path / "data"),
+        str(real_meta / "vox2_meta.csv"), str(tmp_path / "2"),
+    ).stdout  # fmt: skip
+    assert "vox2_meta.csv: 6114 speakers" in said
+    assert "2 of 6114 speakers have no utterance, such as id04170" in said
+    assert "data/dev: 50 speakers" in said
+    lines = (real_meta / "vox2_meta.csv").read_text(encoding="utf-8").splitlines()
+    for_tests = {line.split("\t")[1].strip() for line in lines if "\ttest" in line}
+    ours, theirs = (
+        {video for spk in some for video in videos[corpus][spk]}
+        for corpus, some in ((1, videos[1]), (2, videos[2].keys() - for_tests))
+    )
+    shared = read_table(tmp_path / "data/local/shared_videos", 3)
+    assert (
+        len(for_tests) == 120 and shared.keys() == ours & theirs and len(shared) == 727
+    )
+    found = [
+        set(read_table(tmp_path / f"data/{name}/utt2session").values())
+        for name in ("train", "dev")
+    ]
+    assert found[0] | found[1] == theirs - ours
+
+
+# --- what cannot work
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Metadata in small: six speakers, 24 utterances."""
+    lines = [f"{'/'.join(names)} 5.5\n" for names in utterances(SPEAKERS1)]
+    (tmp_path / "dur").write_text("".join(lines))
+    (tmp_path / "meta").write_text(meta1(SPEAKERS1))
+    return tmp_path
+
+
+def only_data(recipe, folder, *words, code=0):
+    return run(
+        recipe, "local/prepare_data.sh", "--metadata-only", "true", "--utt2dur",
+        str(folder / "dur"), "--meta", str(folder / "meta"), *words,
+        str(folder / "data"), code=code,
+    ).stdout  # fmt: skip
+
+
+def test_metadata_may_be_untidy(recipe, small):
+    text = meta1(SPEAKERS1[1:]).replace("\t", " \t ").replace("\n", " \r\n")
+    (small / "meta").write_text(f"\ufeff{text}\r\n", encoding="utf-8", newline="")
+    with open(small / "meta", "a", encoding="utf-8") as stream:
+        stream.write("id19999\tŽydrūnas\tm\tNew  Zealand\tdev")
+    said = only_data(recipe, small, code=1)
+    assert "4 of 24 were dropped, more than --max-fail-ratio 0.05" in said
+    said = only_data(recipe, small, "--max-fail-ratio", "0.2")
+    assert "24 in, 20 out, 4 dropped" in said
+    assert "1 of 6 speakers have no utterance, such as id19999" in said
+    utt = f"id10001-{VIDEOS[0]}-00001"
+    dropped = (small / "data/local/dropped").read_text().splitlines()
+    assert len(dropped) == 4
+    assert f"{utt} no row of speaker id10001 in {small}/meta" in dropped
+    gender = (small / "data/test/spk2gender").read_text()
+    assert gender == "".join(f"id1000{n} {'fm'[n % 2]}\n" for n in range(2, 7)).replace(
+        "f", "x"
+    ).replace("m", "f").replace("x", "m")
+    before = digests(small / "data")
+    only_data(recipe, small, "--max-fail-ratio", "0.2")
+    assert digests(small / "data") == before
+
+
+def test_ages_may_have_any_published_form(recipe, small):
+    """Of the first video; a change of form is a change of nothing else."""
+    spk_videos = [(spk, VIDEOS[0]) for spk in SPEAKERS1]
+    np.save(small / "ages.npy", {"-".join(pair): 30.5 for pair in spk_videos})
+    lines = [f"{'/'.join(pair)}/00001 30.5\n" for pair in spk_videos]
+    (small / "utt2age.test").write_text("".join(lines))
+    lines = ["who,which,years\n", *(f"{spk},{v},30.5\n" for spk, v in spk_videos)]
+    (small / "ages.csv").write_text("".join(lines))
+    for name in ("ages.npy", "utt2age.test", "ages.csv"):
+        said = only_data(
+            recipe, small, "--ages", str(small / name), "--max-fail-ratio", "0.5",
+            "--ages-columns", "who,which,years",
+        )  # fmt: skip
+        assert "24 in, 12 out, 12 dropped" in said
+        ages = read_floats(small / "data/test/utt2age")
+        assert len(ages) == 12 and set(ages.values()) == {30.5}
+    (small / "data/test/wav.scp").write_text("a b\n")
+    assert "has recordings: lists of them are" in only_data(recipe, small, code=1)
+
+
+def test_bad_metadata_is_refused_by_line(recipe, small):
+    good = meta1(SPEAKERS1).splitlines()
+    for bad, message in (
+        (
+            good[0].replace("Set", "Part"),
+            ":1: expected one column 'Set', found 0: is it",
+        ),
+        ("id10007\tA\tm\tUSA", ":8: expected 5 fields, found 4: 'id10007"),
+        ("id1007\tA\tm\tUSA\tdev", ":8: 'id1007' is not id and five digits"),
+        ("id10007\tA\tx\tUSA\tdev", ":8: gender 'x' is not m or f"),
+        ("id10007\tA\tm\tUSA\tall", ":8: set 'all' is not dev or test"),
+        ("id10007\tA\tm\t \tdev", ":8: no nationality of id10007"),
+        (good[1], ":8: speaker 'id10001' stands twice"),
+    ):
+        lines = [bad] if "Part" in bad else [*good, bad]
+        (small / "meta").write_text("\n".join([*lines, ""]))
+        said = run(
+            recipe, "local/make_data_dirs.py", str(small / "meta"),
+            str(small / "dur"), str(small / "data"), code=1,
+        ).stdout  # fmt: skip
+        assert f"{small}/meta{message}" in said
+
+
+def test_bad_durations_are_refused_by_line(recipe, small):
+    for bad, message in (
+        ("id10001/v 1", ": expected '<speaker>/<video>/<utterance> <seconds>'"),
+        ("id10001/v/1 0", ": 0 s is not above 0"),
+        ("id10001/v/1 1\nid10001/v/1 2", ": id10001/v/1 stands twice"),
+    ):
+        (small / "dur").write_text(bad)
+        said = only_data(recipe, small, code=1)
+        assert f"/utt2dur:{1 + bad.count(chr(10))}{message}" in said
+
+
+def test_what_is_missing_is_named(recipe, corpora, tmp_path):
+    def refused(*words, code=1):
+        return run(recipe, "./run.sh", *words, code=code).stdout
+
+    assert "give ./run.sh --vox1 DIR --vox2 DIR, or --metadata" in refused()
+    said = refused("--metadata-only", "true", "--utt2dur", "x")
+    assert "give --utt2dur FILE and --meta vox1_meta.csv" in said
+    said = refused("--vox1", str(tmp_path), "--vox2", str(corpora / "vox 2"))
+    assert f"no {tmp_path}/vox1_meta.csv: name it with --meta" in said
+    said = refused("--metadata-only", "true", "--stage", "3")
+    assert "stages 3 to 7 need recordings" in said
+    assert "--vox1 needs a value" in refused("--vox1", "--vox2", "x", code=2)
+    assert "--dev-speakers 6: of 6 speakers" in start(
+        recipe, corpora, "--dev-speakers", "6", code=1
+    )
+    done = run(recipe, "./run.sh", "--help").stdout
+    assert "--official-lists" in done and "../../run.sh --help" in done

@@ -190,9 +190,8 @@ def _features(image, person: Person, much, x, y, head):
     """Hair, eyes, brows, nose and mouth."""
     g = person.geometry
     strands = np.random.default_rng(person.texture + 1).normal(0, 1, (SIZE, SIZE, 1))
-    grey = much["grey"] * np.clip(0.3 + 0.45 * strands, 0, 1)
-    hair = person.hair * (1 - grey) + 0.85 * grey
-    line = g["hair_y"] - 0.10 * much["hairline"] * np.exp(
+    hair = person.hair + much["grey"] * np.clip(0.08 + 0.28 * strands, -0.5, 0.5)
+    line = g["hair_y"] - 0.07 * much["hairline"] * np.exp(
         -((np.abs(x) - 0.28) ** 2) * 30
     )
     scalp = _soft(y - line - 0.45 * x**2, 0.04) * _soft(head - 1.12, 0.06)
@@ -207,7 +206,7 @@ def _features(image, person: Person, much, x, y, head):
         ball = np.hypot(x * side - g["eye_x"], down) / (0.62 * g["eye_size"])
         image = _mix(image, person.iris, _soft(ball - 1, 0.3) * white)
         image = _mix(image, [0.03] * 3, _soft(ball - 0.5, 0.3) * white)
-        lid = down + g["eye_size"] * (0.62 - 0.75 * much["bags"])
+        lid = down + g["eye_size"] * (0.62 - 0.45 * much["bags"])
         image = _mix(image, person.skin * 0.86, _soft(lid, 0.02) * white)
         rise = g["brow_y"] + g["brow_tilt"] * across / 0.15 + 0.6 * across**2
         stroke = _soft(np.abs(y - rise) - g["brow_size"] / 2, 0.02)
@@ -217,7 +216,7 @@ def _features(image, person: Person, much, x, y, head):
         bridge = np.abs(side * x - g["nose_width"] * 0.45) / 0.03
         along = _soft(np.abs(y - (g["nose_y"] + g["eye_y"]) / 2) - 0.12, 0.05)
         image = image * (1 - 0.10 * np.exp(-(bridge**2)) * along)[:, :, None]
-    thick = g["lip"] * (1 - 0.55 * much["lips"])
+    thick = g["lip"] * (1 - 0.4 * much["lips"])
     lips = _soft(np.hypot(x / g["mouth_width"], (y - g["mouth_y"]) / thick) - 1, 0.15)
     image = _mix(image, person.skin * [0.78, 0.52, 0.52], lips)
     slit = np.exp(-(((y - g["mouth_y"]) / 0.013) ** 2)) * _soft(

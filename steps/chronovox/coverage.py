@@ -1,11 +1,26 @@
 """What a stage was given, what it made, and what it dropped with which reason."""
 
 import contextlib
+import os
+import re
 from pathlib import Path
 
 from chronovox.cli import UserError, log
 from chronovox.datadir import read_lines
 from chronovox.files import write_lines
+
+# Characters that lines of a table cannot hold; the last range stands for bytes that
+# are no UTF-8.
+UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def shown(path) -> str:
+    """A path as one word: blanks, control characters and no UTF-8 as \\x20."""
+
+    def escape(match) -> str:
+        return "".join(f"\\x{byte:02x}" for byte in os.fsencode(match[0]))
+
+    return re.sub(rf"\s|{UNWRITABLE.pattern}", escape, str(path))
 
 
 class Coverage:

@@ -1,4 +1,4 @@
-"""Lhotse manifests beside a data directory, and the Kaldi tables exported from them.
+"""Lhotse manifests beside a data directory, made before or after its Kaldi tables.
 
 One recording and one supervision per utterance. A supervision's `speaker` and
 `gender` (m or f) are lhotse's own; `session`, `nationality` and `date` (ISO date
@@ -74,6 +74,39 @@ def write_data_dir(data_dir, entries) -> None:
         (segment.to_dict() for _, segment in entries),
     )
     export_kaldi(data_dir)
+
+
+def import_kaldi(data_dir, sampling_rate: int) -> int:
+    """Write both manifests from the Kaldi tables of a data directory; returns how many.
+
+    Needs utt2dur; the lengths of its recordings are rounded to whole samples. Raises
+    UserError where utterances are parts of recordings, or a table lacks one.
+    """
+    data = datadir_ops.load(data_dir, in_place=True)
+    if "segments" in data.tables:
+        raise UserError(f"{data_dir}: has segments: one recording an utterance needed")
+
+    def entry(utt: str):
+        spk = data.utt2spk[utt]
+        values = [
+            data.tables.get(name, {}).get(spk)
+            for name in ("spk2gender", "spk2nationality")
+        ]
+        date = data.tables.get("session2date", {}).get(data.session(utt))
+        path, dur_s, session = (
+            data.tables[name][utt] for name in ("wav.scp", "utt2dur", "utt2session")
+        )
+        length = round(float(dur_s) * sampling_rate)
+        return utterance(utt, path, length, sampling_rate, spk, session, *values, date)
+
+    for name in ("wav.scp", "utt2dur", "utt2session"):
+        lacking = sorted(data.utt2spk.keys() - data.tables.get(name, {}).keys())
+        if lacking:
+            raise UserError(f"{Path(data_dir) / name}: no line for '{lacking[0]}'")
+    for row, name in enumerate(datadir_ops.MANIFESTS):
+        items = (entry(utt)[row].to_dict() for utt in data.utt2spk)
+        _write_jsonl_gz(Path(data_dir) / name, items)
+    return len(data.utt2spk)
 
 
 def export_kaldi(data_dir) -> None:

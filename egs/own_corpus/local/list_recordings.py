@@ -17,10 +17,8 @@ import re
 from pathlib import Path
 
 from chronovox import cli, datadir, files
+from chronovox.coverage import UNWRITABLE, shown
 
-# Characters that lines of a table cannot hold; the last range stands for bytes that
-# are no UTF-8.
-UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 EXTENSIONS = {".wav", ".flac", ".ogg", ".mp3", ".opus"}
 
 
@@ -34,15 +32,6 @@ def get_parser():
 def clean(name: str) -> str:
     """A part of an utterance id: no blank, and nothing that sorts before '-'."""
     return re.sub(r"[^\w.]", "_", name)
-
-
-def shown(path: Path) -> str:
-    """A path as one word: blanks, control characters and no UTF-8 as \\x20."""
-
-    def escape(match) -> str:
-        return "".join(f"\\x{byte:02x}" for byte in os.fsencode(match[0]))
-
-    return re.sub(rf"\s|{UNWRITABLE.pattern}", escape, str(path))
 
 
 def refuse(error: OSError):

@@ -1,0 +1,1 @@
+"""What the scripts of this recipe share: metadata of speakers, and trees of files."""
