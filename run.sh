@@ -98,6 +98,8 @@ begin() {
 select_trials() {
   case $1 in train) names= ;; dev) names=${trials%% *} ;; test) names=$trials ;; esac
   for name in $names; do
+    # A list without rules was made by others.
+    [ -f "conf/trials/$name.yaml" ] || [ ! -f "data/$1/trials/$name" ] || continue
     steps/select_trials.py --rules "conf/trials/$name.yaml" --seed "$trials_seed" \
       "data/$1" "data/$1/trials/$name"
   done
@@ -119,12 +121,8 @@ if begin 1; then
     face_config=exp/face_age/config.yaml
   fi
   for set in train dev test; do
-    [ -f data/$set/faces/face.scp ] || { echo "run.sh: data/$set: no faces"; continue; }
-    steps/estimate_face_ages.sh --nj "$nj" --cmd "$train_cmd" \
-      --config "${face_config:-conf/dex.yaml}" --max-fail-ratio "$max_fail_ratio" \
-      data/$set exp/dex/$set
-    steps/label_ages.py --max-fail-ratio "$max_fail_ratio" \
-      data/$set exp/dex/$set/face2age
+    steps/make_ages.sh --nj "$nj" --cmd "$train_cmd" --max-fail-ratio "$max_fail_ratio" \
+      ${face_config:+--config "$face_config"} data/$set exp/dex/$set
   done
 fi
 
