@@ -190,7 +190,7 @@ def _features(image, person: Person, much, x, y, head):
     """Hair, eyes, brows, nose and mouth."""
     g = person.geometry
     strands = np.random.default_rng(person.texture + 1).normal(0, 1, (SIZE, SIZE, 1))
-    hair = person.hair + much["grey"] * np.clip(0.08 + 0.28 * strands, -0.5, 0.5)
+    hair = person.hair + much["grey"] * np.clip(0.18 + 0.28 * strands, -0.4, 0.6)
     line = g["hair_y"] - 0.07 * much["hairline"] * np.exp(
         -((np.abs(x) - 0.28) ** 2) * 30
     )
@@ -206,7 +206,7 @@ def _features(image, person: Person, much, x, y, head):
         ball = np.hypot(x * side - g["eye_x"], down) / (0.62 * g["eye_size"])
         image = _mix(image, person.iris, _soft(ball - 1, 0.3) * white)
         image = _mix(image, [0.03] * 3, _soft(ball - 0.5, 0.3) * white)
-        lid = down + g["eye_size"] * (0.62 - 0.45 * much["bags"])
+        lid = down + g["eye_size"] * (0.62 - 0.6 * much["bags"])
         image = _mix(image, person.skin * 0.86, _soft(lid, 0.02) * white)
         rise = g["brow_y"] + g["brow_tilt"] * across / 0.15 + 0.6 * across**2
         stroke = _soft(np.abs(y - rise) - g["brow_size"] / 2, 0.02)
