@@ -649,7 +649,7 @@ def parse_picture(content, folder):
     lambda: yaml_seeds("dex.yaml", "ssrnet.yaml"),
     f"{YAML_WORDS} network: type: vgg16 weights: crop: detector: margin: batch_size: 4",
 )
-def parse_face_ages(content, folder):  # fmt: skip
+def parse_face_age_settings(content, folder):  # fmt: skip
     from chronovox.faces import ages
 
     settings = ages.load_settings(put(folder, content))

@@ -29,6 +29,7 @@ _FIELDS = {
     "segments": 4, "session2date": 3, "text": None, "wav.scp": None, "spk2utt": None,
     "feats.scp": None, "vad.scp": None, "cmvn.scp": None, "faces/face.scp": None,
 }  # fmt: skip
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Texts:
@@ -202,11 +203,12 @@ def read_floats(path) -> dict[str, float]:
 
 def parse_float(text: str, where: str) -> float:
     """A finite number; `where` names it in the error."""
-    if not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
+    if not _NUMBER.fullmatch(text):
         raise UserError(f"{where}: '{text}' is not a number")
-    if math.isinf(float(text)):
+    value = float(text)
+    if math.isinf(value):
         raise UserError(f"{where}: '{text}' is not a finite number")
-    return float(text)
+    return value
 
 
 def read_segments(path) -> dict[str, tuple[str, float, float]]:
