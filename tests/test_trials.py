@@ -479,12 +479,30 @@ def test_a_list_name_with_a_dot_is_refused(tmp_path):
         select_trials.main(["--rules", str(rules_path), "data", str(tmp_path / "a.b")])
 
 
-@pytest.mark.parametrize("name", ["random", "hard"])
-def test_the_shipped_rules_are_what_they_say(name):
-    shipped = config.load(ROOT / "conf" / "trials" / f"{name}.yaml", Rules)
-    hard = name == "hard"
-    assert shipped == Rules(
-        Positives("different"),
-        SpeakerRule(),
-        Negatives(["gender", "nationality"] if hard else [], 5 if hard else 2),
-    )
+BOTH = ["gender", "nationality"]
+SHIPPED = {
+    "random": Rules(Positives("different")),
+    "hard": Rules(Positives("different"), negatives=Negatives(BOTH, 5)),
+    "our-E": Rules(),
+    "our-H": Rules(negatives=Negatives(BOTH, 5)),
+    "only-N": Rules(negatives=Negatives(["nationality"])),
+    "only-H": Rules(negatives=Negatives(["gender"])),
+    "only-I": Rules(Positives("same")),
+}
+for years, more in ((5, 7), (10, 12), (15, 17), (20, 22)):
+    aged = Positives(min_gap=years), SpeakerRule(more, strict=True)
+    SHIPPED |= {
+        f"only-CA{years}": Rules(*aged),
+        f"Vox-CA{years}": Rules(*aged, Negatives(BOTH)),
+        f"Vox-CA{years}-matched": Rules(*aged, Negatives(BOTH, gap_tolerance=0.5)),
+        f"match-CA{years}": Rules(
+            Positives("different", max_gap=2), like=f"only-CA{years}"
+        ),
+    }
+
+
+def test_the_shipped_rules_are_what_they_say():
+    """The sets of Qin et al. (Interspeech 2022), two and two an enrolment."""
+    paths = sorted((ROOT / "conf/trials").glob("*.yaml"))
+    assert {path.stem: config.load(path, Rules) for path in paths} == SHIPPED
+    assert (Positives().per_enrolment, Negatives().per_enrolment) == (2, 2)
