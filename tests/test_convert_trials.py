@@ -102,6 +102,12 @@ def test_trials_of_unknown_utterances_are_dropped_and_listed(data, tmp_path, cap
     )
 
 
+def test_a_name_that_is_no_utterance_is_dropped(data, tmp_path):
+    path = write_text(tmp_path / "list", f"1 / {UTTS[1]}.wav\n0 .. {UTTS[1]}.wav\n")
+    with pytest.raises(UserError, match="2 of 2 trials were dropped"):
+        convert(data, path, tmp_path / "trials")
+
+
 def test_utterances_that_make_no_path_are_refused(data, tmp_path):
     write_table(data / "utt2spk", {"a1": "id1", "a2": "id1"})
     write_table(data / "utt2session", {"a1": "x", "a2": "y"})
