@@ -1,5 +1,9 @@
 """check_trials: what is wrong with a list, its numbers, what metadata tell of it."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,6 +76,22 @@ def test_every_shipped_list_obeys_its_rules(data, tmp_path, quick, capsys, rules
     numbers = dict(line.rsplit(" ", 1) for line in printed.splitlines())
     assert numbers["targets"] == numbers["non-targets"]
     assert int(numbers["targets"]) > 0
+
+
+@pytest.mark.parametrize("name", ["Vox-CA10-matched", "match-CA10"])
+def test_lists_by_age_are_the_same_bytes_whatever_the_hash_seed(data, tmp_path, name):
+    written = set()
+    for hash_seed in ("0", "12345"):
+        out = tmp_path / hash_seed / "list"
+        subprocess.run(
+            [sys.executable, ROOT / "steps/select_trials.py", "--seed", "3",
+             "--rules", ROOT / f"conf/trials/{name}.yaml", data, out],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed,
+                 "PYTHONPATH": str(ROOT / "steps")},
+            check=True, capture_output=True,
+        )  # fmt: skip
+        written.add(out.read_bytes() + out.with_name("list.shortages").read_bytes())
+    assert len(written) == 1
 
 
 def flip_first(lines):
