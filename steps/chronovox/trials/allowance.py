@@ -83,7 +83,8 @@ class Allowance:
         if rule.min_gap is not None:
             nearest = np.maximum(nearest, rule.min_gap - YEARS_EPSILON)
         if rule.max_gap is not None:
-            farthest = np.minimum(farthest, rule.max_gap + YEARS_EPSILON)
+            most = rule.max_gap + YEARS_EPSILON
+            nearest, farthest = np.maximum(nearest, -most), np.minimum(farthest, most)
         ends = age[rows] + side * nearest, age[rows] + side * farthest
         return np.minimum(*ends), np.maximum(*ends)
 
