@@ -7,11 +7,12 @@ Usage: steps/check_trials.py --rules conf/trials/NAME.yaml DATA TRIALS
 
 Prints every violation with its line: labels against utt2spk, pairs that the rules do
 not allow, enrolments that may not be, repeated pairs, more or fewer trials than asked
-for, unless TRIALS.shortages says so. Then the numbers of the list, and an audit: the
-area under the ROC curve of a classifier that sees, of both sides of a trial, one
-attribute and whether or how far they differ; 0.5 is chance. What a rule constrains
-differently for targets and non-targets stands out there, by design or not. Exit code
-1 if there are violations.
+for, unless TRIALS.shortages says so. Where there is that file, as of our own lists,
+utterances that are in neither, and shortages that are none, are violations, too. Then
+the numbers of the list, and an audit: the area under the ROC curve of a classifier that
+sees, of both sides of a trial, one attribute and whether or how far they differ; 0.5 is
+chance, nan a list too small to tell. What a rule constrains differently for targets and
+non-targets stands out there, by design or not. Exit code 1 if there are violations.
 """
 
 from pathlib import Path
@@ -25,6 +26,7 @@ from chronovox.trials import read_trials
 from chronovox.trials.allowance import Allowance
 from chronovox.trials.audit import auc
 from chronovox.trials.checking import Check
+from chronovox.trials.lists import LABELS
 from chronovox.trials.pool import Pool, read_pool
 from chronovox.trials.rules import read_rules
 from chronovox.trials.statistics import describe
@@ -38,14 +40,15 @@ def get_parser():
     return parser
 
 
-def read_shortages(path: Path) -> dict[tuple[str, str], int]:
-    """(utterance, label) -> how many trials it has, of a TRIALS.shortages."""
-    if not path.exists() or not path.stat().st_size:
-        return {}
+def read_shortages(path: Path) -> dict[tuple[str, str], int] | None:
+    """(utterance, label) -> how many trials it has, of a TRIALS.shortages if any."""
+    if not path.exists():
+        return None
     shortages = {}
-    for number, line in enumerate(read_lines(path), 1):
+    lines = read_lines(path) if path.stat().st_size else []
+    for number, line in enumerate(lines, 1):
         fields = line.split(maxsplit=3)
-        if len(fields) < 4 or not fields[2].isdecimal():
+        if len(fields) < 4 or fields[1] not in LABELS or not fields[2].isdecimal():
             raise UserError(
                 f"{path}:{number}: expected '<utt> <label> <found> of <asked>: "
                 f"<reason>': '{line}'"
@@ -82,11 +85,15 @@ def main(argv=None) -> int:
     check = Check(trials, Allowance(pool, rules), base and Allowance(pool, base))
     shortages = read_shortages(path.with_name(f"{path.name}.shortages"))
     violations = list(check.violations(shortages))
-    for line, message in violations:
-        print(f"{path}:{line + 1}: {message}")
+    last = len(trials)
+    for line, message in sorted(
+        violations, key=lambda v: last if v[0] is None else v[0]
+    ):
+        print(f"{path}: {message}" if line is None else f"{path}:{line + 1}: {message}")
 
-    gap, speaker = check.gap(), pool.speaker[check.enrol]
-    for name, number in describe(trials.is_target, speaker, gap).items():
+    gap = check.gap()
+    speakers = pool.speaker[check.enrol], pool.speaker[check.test]
+    for name, number in describe(trials.is_target, speakers[0], gap).items():
         print(name, number)
     durations = None
     if (Path(args.data) / "utt2dur").exists():
@@ -95,7 +102,7 @@ def main(argv=None) -> int:
     for name, values in attributes(
         pool, check.enrol, check.test, gap, durations
     ).items():
-        print(f"AUC {name} {auc(values, trials.is_target, speaker):.3f}")
+        print(f"AUC {name} {auc(values, trials.is_target, speakers):.3f}")
     log.info("%s: %d trials, %d violations", path, len(trials), len(violations))
     return 1 if violations else 0
 

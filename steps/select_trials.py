@@ -5,11 +5,11 @@ Usage: steps/select_trials.py --rules conf/trials/NAME.yaml [--seed N] DATA TRIA
   e.g.: steps/select_trials.py --rules conf/trials/hard.yaml data/test \\
             data/test/trials/hard
 
-Reads utt2spk and, where the rules need them, utt2session, spk2gender and
-spk2nationality. Every utterance is an enrolment once. Its partners are drawn
+Reads utt2spk and, where the rules need them, utt2session, spk2gender, spk2nationality,
+utt2age and utt2age_std. Every utterance is an enrolment once. Its partners are drawn
 uniformly from those that the rules allow; the draw depends on the seed and the
-utterance alone. No utterance is compared with itself, and no pair occurs twice,
-in either order. Non-targets match the targets found in number.
+utterance alone. No utterance is compared with itself, and no pair occurs twice, in
+either order. Non-targets match the targets found in number.
 
 Writes
   TRIALS            <enrol> <test> target|nontarget

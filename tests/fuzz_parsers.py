@@ -42,6 +42,7 @@ from chronovox.features import FeatureConfig, VadConfig
 from chronovox.scoring import read_info, read_scores
 from chronovox.training import folder as model_folder
 from chronovox.trials import read_trials, write_trials
+from chronovox.trials.published import read_published
 from chronovox.trials.rules import Rules
 
 sys.path.insert(0, str(ROOT / "steps"))
@@ -268,6 +269,15 @@ def parse_trials(content, folder):
     same((trials.enrol, trials.test), (again.enrol, again.test))
     same(trials.is_target.tolist(), again.is_target.tolist())
     trials.rows({"a-1": 0, "a-2": 1, "b-1": 2, "b-2": 3}, path)
+
+
+@parser("published trials", 20,
+        texts("1 s/v/1.wav s/w/2.wav\n0 s/v/1.wav t/v/1.wav\n",
+              "s-v-1 s-w-2 target\ns-v-1 t-v-1 nontarget\n"),
+        "1_ 0_ s/v/1.wav_ s-v-1_ / ../ .wav target nontarget \r\n")  # fmt: skip
+def parse_published(content, folder):
+    trials = read_published(put(folder, content))
+    assert len(trials.enrol) == len(trials.test) == len(trials.is_target) > 0
 
 
 @parser("scores", 60, texts(SCORES), "a-1_b-1_ a-1_a-2_ 0.5 -1e5 b-1_b-2_1\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, norm
 
@@ -153,8 +153,8 @@ def may_enrol(world, rule, utt) -> bool:
 def allowed(world, rule, enrol, test, is_target) -> bool:
     """The rules, restated for one pair."""
     utterances, genders = world
-    spk, session, age = utterances[enrol]
-    other, other_session, other_age = utterances[test]
+    spk, session, _ = utterances[enrol]
+    other, other_session, _ = utterances[test]
     if enrol == test or not may_enrol(world, rule, enrol):
         return False
     if not is_target:
@@ -163,16 +163,17 @@ def allowed(world, rule, enrol, test, is_target) -> bool:
         )
     wanted = {"any": True, "same": session == other_session,
               "different": session != other_session}  # fmt: skip
-    gap, rule = abs(age - other_age), rule.positives
-    if rule.min_gap is not None and not (
-        gap > rule.min_gap or close(gap, rule.min_gap)
-    ):
+    fits = spk == other and wanted[rule.positives.session]
+    return fits and in_gap(world, rule.positives, enrol, test)
+
+
+def in_gap(world, rule, enrol, test) -> bool:
+    """Whether the years between two utterances are what positives may have."""
+    gap = abs(world[0][enrol][2] - world[0][test][2])
+    low, high = rule.min_gap, rule.max_gap
+    if low is not None and not (gap > low or close(gap, low)):
         return False
-    if rule.max_gap is not None and not (
-        gap < rule.max_gap or close(gap, rule.max_gap)
-    ):
-        return False
-    return spk == other and wanted[rule.session]
+    return high is None or gap < high or close(gap, high)
 
 
 def rows_of(trials):
@@ -211,28 +212,38 @@ def test_no_trial_breaks_a_rule_and_none_is_missed(world, rule, seed):
 
 @settings(max_examples=150, deadline=None)
 @given(worlds(), positives, st.floats(0, 3), st.integers(0, 5))
-def test_matched_non_targets_are_as_many_years_away(world, rule, tolerance, seed):
+def test_matched_non_targets_are_as_old_as_targets(world, rule, tolerance, seed):
     number = rule.per_enrolment
     rule = Rules(rule, SpeakerRule(), Negatives([], 2, tolerance, number))
     plain = Rules(rule.positives, negatives=Negatives(per_enrolment=number))
-    trials, shortages = run(world, rule, seed)
-    gaps, pairs = {}, set()
-    for enrol, test, is_target in rows_of(trials):
+    rows, of = rows_of(run(world, rule, seed).trials), {}
+    pairs = {frozenset(row[:2]) for row in rows}
+    assert len(pairs) == len(rows)
+    for enrol, test, is_target in rows:
         assert allowed(world, plain, enrol, test, is_target)
-        gap = abs(world[0][enrol][2] - world[0][test][2])
-        gaps.setdefault(enrol, ([], []))[is_target].append(gap)
-        pairs.add(frozenset((enrol, test)))
-    assert len(pairs) == len(trials)
-    for targets, nontargets in gaps.values():
+        assert in_gap(world, rule.positives, enrol, test)
+        of.setdefault(enrol, ([], []))[is_target].append(world[0][test][2])
+    for nontargets, targets in of.values():
         assert len(targets) == len(nontargets)
         # In order, for where the n-th smallest lie too far apart no pairing is near.
-        far = [
-            abs(a - b) for a, b in zip(sorted(targets), sorted(nontargets), strict=True)
-        ]
-        assert max(far) <= tolerance + 2e-6
-    short = {s.utt: s.found for s in shortages}
-    for utt in world[0]:
-        assert short.get(utt, number) == len(gaps.get(utt, ([],))[0])
+        far = np.abs(np.subtract(sorted(targets), sorted(nontargets)))
+        assert far.max() <= tolerance + 2e-6
+
+    # Each target that was given up has no non-target of its age left.
+    ages = {utt: age for utt, (*_, age) in world[0].items() if age == age}
+    assume(ages)
+    aged = {utt: world[0][utt] for utt in ages}, world[1]
+    drawn = {row for row in rows_of(run(aged, plain, seed).trials) if row[2]}
+    short = {s.utt: s.found for s in run(world, rule, seed).shortages}
+    for enrol, target, _ in drawn - set(rows):
+        assert short[enrol] == len(of.get(enrol, ([],))[0])
+        assert not any(
+            abs(ages[target] - ages[other]) <= tolerance
+            and in_gap(world, rule.positives, enrol, other)
+            and allowed(world, plain, enrol, other, False)
+            and frozenset((enrol, other)) not in pairs
+            for other in ages
+        )
 
 
 @settings(max_examples=150, deadline=None)
@@ -270,12 +281,16 @@ def test_gaps_must_be_sure():
     assert targets == {frozenset("ac")}
 
 
-def test_the_draw_is_uniform_over_the_allowed_partners():
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("tolerance", [None, 0.5])
+def test_the_draw_is_uniform_over_the_allowed_partners(number, tolerance):
+    """Every age is that of two sessions of each speaker."""
     utterances = {
-        f"u{n}": (f"x{n % 4}", f"day{n // 8}", 20.0 + n % 3) for n in range(24)
+        f"u{n}": (f"x{n % 4}", f"day{n // 8}", 20.0 + n // 8 % 3) for n in range(48)
     }
     world = (utterances, dict.fromkeys((f"x{n}" for n in range(4)), "m"))
-    rule = Rules(Positives("different", per_enrolment=1), SpeakerRule(), Negatives())
+    negatives = Negatives(gap_tolerance=tolerance, per_enrolment=number)
+    rule = Rules(Positives("different", per_enrolment=number), SpeakerRule(), negatives)
     counts = {True: Counter(), False: Counter()}
     for seed in range(400):
         for *pair, label in rows_of(run(world, rule, seed).trials):
@@ -285,7 +300,14 @@ def test_the_draw_is_uniform_over_the_allowed_partners():
                  if allowed(world, rule, a, b, kind)]  # fmt: skip
         observed = [counts[kind][pair] for pair in pairs]
         assert sum(observed) == counts[kind].total()
-        assert chisquare(observed).pvalue > 1e-4
+        if tolerance is None or kind:
+            assert chisquare(observed).pvalue > 1e-4
+            continue
+        # As often as targets of its age, of which there are fewer at no gap.
+        for years in range(3):
+            some = [n for n, (a, b) in zip(observed, pairs, strict=True)
+                    if (utterances[b][2] - utterances[a][2]) % 3 == years]  # fmt: skip
+            assert chisquare(some).pvalue > 1e-4
 
 
 def test_the_draw_of_an_utterance_does_not_depend_on_those_before_it():
@@ -457,12 +479,30 @@ def test_a_list_name_with_a_dot_is_refused(tmp_path):
         select_trials.main(["--rules", str(rules_path), "data", str(tmp_path / "a.b")])
 
 
-@pytest.mark.parametrize("name", ["random", "hard"])
-def test_the_shipped_rules_are_what_they_say(name):
-    shipped = config.load(ROOT / "conf" / "trials" / f"{name}.yaml", Rules)
-    hard = name == "hard"
-    assert shipped == Rules(
-        Positives("different"),
-        SpeakerRule(),
-        Negatives(["gender", "nationality"] if hard else [], 5 if hard else 2),
-    )
+BOTH = ["gender", "nationality"]
+SHIPPED = {
+    "random": Rules(Positives("different")),
+    "hard": Rules(Positives("different"), negatives=Negatives(BOTH, 5)),
+    "our-E": Rules(),
+    "our-H": Rules(negatives=Negatives(BOTH, 5)),
+    "only-N": Rules(negatives=Negatives(["nationality"])),
+    "only-H": Rules(negatives=Negatives(["gender"])),
+    "only-I": Rules(Positives("same")),
+}
+for years, more in ((5, 7), (10, 12), (15, 17), (20, 22)):
+    aged = Positives(min_gap=years), SpeakerRule(more, strict=True)
+    SHIPPED |= {
+        f"only-CA{years}": Rules(*aged),
+        f"Vox-CA{years}": Rules(*aged, Negatives(BOTH)),
+        f"Vox-CA{years}-matched": Rules(*aged, Negatives(BOTH, gap_tolerance=0.5)),
+        f"match-CA{years}": Rules(
+            Positives("different", max_gap=2), like=f"only-CA{years}"
+        ),
+    }
+
+
+def test_the_shipped_rules_are_what_they_say():
+    """The sets of Qin et al. (Interspeech 2022), two and two an enrolment."""
+    paths = sorted((ROOT / "conf/trials").glob("*.yaml"))
+    assert {path.stem: config.load(path, Rules) for path in paths} == SHIPPED
+    assert (Positives().per_enrolment, Negatives().per_enrolment) == (2, 2)

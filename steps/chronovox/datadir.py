@@ -29,6 +29,7 @@ _FIELDS = {
     "segments": 4, "session2date": 3, "text": None, "wav.scp": None, "spk2utt": None,
     "feats.scp": None, "vad.scp": None, "cmvn.scp": None, "faces/face.scp": None,
 }  # fmt: skip
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Texts:
@@ -147,17 +148,20 @@ def scan_table(
     problems = []
     last = ""
     for number, line in enumerate(read_lines(path), 1):
-        where = f"{path}:{number}"
-        try:
-            key, value = parse_line(line, where, num_fields, num_keys)
-        except UserError as error:
-            problems.append(str(error))
-            continue
+        words = line.split()
+        if len(words) == num_fields == 2 and num_keys == 1 and line == " ".join(words):
+            key, value = words  # nearly all lines: spared what parse_line takes
+        else:
+            try:
+                key, value = parse_line(line, f"{path}:{number}", num_fields, num_keys)
+            except UserError as error:
+                problems.append(str(error))
+                continue
         if key in table:
-            problems.append(f"{where}: duplicate key '{key}'")
+            problems.append(f"{path}:{number}: duplicate key '{key}'")
         elif key < last:
             problems.append(
-                f"{where}: key '{key}' is out of order after '{last}': "
+                f"{path}:{number}: key '{key}' is out of order after '{last}': "
                 "sort with LC_ALL=C, or run utils/fix_data_dir.py"
             )
         table.setdefault(key, value)
@@ -202,11 +206,12 @@ def read_floats(path) -> dict[str, float]:
 
 def parse_float(text: str, where: str) -> float:
     """A finite number; `where` names it in the error."""
-    if not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
+    if not _NUMBER.fullmatch(text):
         raise UserError(f"{where}: '{text}' is not a number")
-    if math.isinf(float(text)):
+    value = float(text)
+    if math.isinf(value):
         raise UserError(f"{where}: '{text}' is not a finite number")
-    return float(text)
+    return value
 
 
 def read_segments(path) -> dict[str, tuple[str, float, float]]:

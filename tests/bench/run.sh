@@ -5,7 +5,8 @@
 # e.g.:  tests/bench/run.sh ~/recordings
 #
 # SPEECH_DIR holds <corpus>/<speaker>/<session>/<utt>.flac; the default is the test
-# data beside the project. Ratios are of medians, taken in turns in one run.
+# data beside the project. Trial lists take the names of VoxCeleb1 from voxceleb_meta
+# beside SPEECH_DIR, where it is. Ratios are of medians, taken in turns in one run.
 
 set -euo pipefail
 
@@ -21,4 +22,5 @@ export OMP_NUM_THREADS=1
   python3 tests/bench/bench_augment.py "$speech"
   python3 tests/bench/bench_extraction.py
   python3 tests/bench/bench_scoring.py
+  python3 tests/bench/bench_trials.py "$speech/../voxceleb_meta"
 } | column -t

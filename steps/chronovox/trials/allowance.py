@@ -3,8 +3,9 @@
 Selection draws from it and the check of a list asks it, so both read the rules alike.
 """
 
+from statistics import NormalDist
+
 import numpy as np
-from scipy.stats import norm
 
 from chronovox.trials.pool import Pool, members
 from chronovox.trials.rules import Rules
@@ -39,18 +40,20 @@ class Allowance:
 
         Both are row numbers that broadcast, of the same speakers.
         """
-        pool, rule = self.pool, self.rules.positives
+        pool, rule, negatives = self.pool, self.rules.positives, self.rules.negatives
         allowed = rows != others
         if rule.session != "any":
             same = pool.session[rows] == pool.session[others]
             allowed = allowed & (same if rule.session == "same" else ~same)
-        if rule.min_gap is None and rule.max_gap is None:
+        bounds = rule.min_gap, rule.max_gap, negatives.gap_tolerance
+        if bounds == (None, None, None):
             return allowed
         gap = np.abs(pool.age[rows] - pool.age[others])
+        allowed = allowed & ~np.isnan(gap)
         doubt = 0.0
         if rule.confidence is not None:
             std = np.hypot(pool.age_std[rows], pool.age_std[others])
-            doubt = norm.ppf(rule.confidence) * std
+            doubt = NormalDist().inv_cdf(rule.confidence) * std
         if rule.min_gap is not None:
             allowed = allowed & (gap - doubt >= rule.min_gap - YEARS_EPSILON)
         if rule.max_gap is not None:
@@ -66,21 +69,24 @@ class Allowance:
         """How many non-target partners the rules allow a row."""
         return int(self.nontargets(row, np.arange(len(self.pool))).sum())
 
-    def gap_bounds(self, gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fewest and most years, both included, of a non-target beside such a gap."""
-        tolerance = self.rules.negatives.gap_tolerance + YEARS_EPSILON
-        rule, near, far = self.rules.positives, gap - tolerance, gap + tolerance
-        # Else a gap that no target may have would give the non-targets away.
-        near = np.maximum(near, (rule.min_gap or 0.0) - YEARS_EPSILON).clip(0.0)
-        if rule.max_gap is not None:
-            far = np.minimum(far, rule.max_gap + YEARS_EPSILON)
-        return near, far
+    def age_bounds(self, rows, targets) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest age, both included, of non-targets beside these targets.
 
-    def gap_matches(self, rows, others, gap) -> np.ndarray:
-        """Whether the pairs are, within the tolerance, `gap` years apart."""
-        near, far = self.gap_bounds(gap)
-        found = np.abs(self.pool.age[rows] - self.pool.age[others])
-        return (near <= found) & (found <= far)
+        The age of the target, give or take the tolerance, and at no gap that no target
+        may have, which would give the non-targets away.
+        """
+        rule, age = self.rules.positives, self.pool.age
+        tolerance = self.rules.negatives.gap_tolerance + YEARS_EPSILON
+        gap = np.abs(age[targets] - age[rows])
+        side = np.where(age[targets] >= age[rows], 1, -1)
+        nearest, farthest = gap - tolerance, gap + tolerance
+        if rule.min_gap is not None:
+            nearest = np.maximum(nearest, rule.min_gap - YEARS_EPSILON)
+        if rule.max_gap is not None:
+            most = rule.max_gap + YEARS_EPSILON
+            nearest, farthest = np.maximum(nearest, -most), np.minimum(farthest, most)
+        ends = age[rows] + side * nearest, age[rows] + side * farthest
+        return np.minimum(*ends), np.maximum(*ends)
 
     def reason(self, row: int) -> str:
         """Why a row may not enrol, or else why it finds no target partner."""

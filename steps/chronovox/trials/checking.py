@@ -5,14 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from chronovox.trials.allowance import YEARS_EPSILON, Allowance
-from chronovox.trials.lists import Trials
+from chronovox.trials.lists import LABELS, Trials
 from chronovox.trials.rules import in_proportion
 
 
 class Check:
     """A list against its rules.
 
-    enrol, test: rows of the pool, `(N,)`. Violations are `(line, message)`.
+    enrol, test: rows of the pool, `(N,)`. Violations are `(line, message)`, lines from
+    0 on; None for what should be in the list and is not.
     """
 
     def __init__(self, trials: Trials, allowance: Allowance, base: Allowance | None):
@@ -20,14 +21,26 @@ class Check:
         self._main = base or allowance
         index = {utt: row for row, utt in enumerate(allowance.pool.utts)}
         self.enrol, self.test = trials.rows(index, "utt2spk")
+        self._numbers = {
+            label: np.bincount(
+                self.enrol[trials.is_target == kind], minlength=len(index)
+            )
+            for label, kind in LABELS.items()
+        }
 
-    def violations(self, shortages: dict[tuple[str, str], int]) -> Iterator:
-        """Every violation; shortages: (utterance, label) -> trials it has instead."""
+    def violations(self, shortages: dict[tuple[str, str], int] | None) -> Iterator:
+        """Every violation.
+
+        shortages: (utterance, label) -> trials it has instead; None where nobody keeps
+        account of them, so that nothing can be said of utterances that do not enrol.
+        """
         yield from self._pairs_of_a_kind()
         yield from self._repeated()
-        yield from self._numbers(shortages)
+        yield from self._unbalanced(shortages or {})
         if self._main.rules.negatives.gap_tolerance is not None:
-            yield from self._gaps()
+            yield from self._unmatched()
+        if shortages is not None:
+            yield from self._unaccounted(shortages)
 
     def gap(self) -> np.ndarray:
         """Years between the two sides, NaN where an age is not known, `(N,)`."""
@@ -70,40 +83,55 @@ class Check:
         for line in np.flatnonzero(first[which] != np.arange(len(pair))):
             yield line, f"the pair stands in line {first[which[line]] + 1} already"
 
-    def _numbers(self, shortages):
+    def _unbalanced(self, shortages):
         """Enrolments with other than the number of trials that the rules ask for."""
         rules, utts = self._main.rules, self._main.pool.utts
-        is_target, size = self._trials.is_target, len(utts)
-        targets = np.bincount(self.enrol[is_target], minlength=size)
-        others = np.bincount(self.enrol[~is_target], minlength=size)
-        asked = np.full(size, rules.positives.per_enrolment)
         enrolments, lines = np.unique(self.enrol, return_index=True)
-        for label, found, wanted in (
-            ("target", targets, asked),
-            ("nontarget", others, in_proportion(targets, rules)),
-        ):
-            wrong = found[enrolments] != wanted[enrolments]
+        asked = {
+            "target": np.full(len(utts), rules.positives.per_enrolment),
+            "nontarget": in_proportion(self._numbers["target"], rules),
+        }
+        for label, found in self._numbers.items():
+            wrong = found[enrolments] != asked[label][enrolments]
             for row, line in zip(enrolments[wrong], lines[wrong], strict=True):
                 if found[row] != shortages.get((utts[row], label)):
-                    asked = f"{wanted[row]}, and no shortage is listed"
                     yield (
                         line,
-                        f"{utts[row]} has {found[row]} {label} trials, not {asked}",
+                        f"{utts[row]} has {found[row]} {label} trials, not "
+                        f"{asked[label][row]}, and no shortage is listed",
                     )
 
-    def _gaps(self):
-        """Enrolments whose non-targets do not pair up with the gaps of its targets."""
-        tolerance = self._main.rules.negatives.gap_tolerance
-        gap, is_target = self.gap(), self._trials.is_target
-        order = np.lexsort((gap, ~is_target, self.enrol))
+    def _unmatched(self):
+        """Enrolments whose non-targets do not pair up in age with its targets."""
+        rules, is_target = self._main.rules, self._trials.is_target
+        gap, age = self.gap(), self._allowance.pool.age[self.test]
+        low, high = rules.positives.min_gap, rules.positives.max_gap
+        inside = gap >= (0 if low is None else low) - 2 * YEARS_EPSILON
+        inside &= gap <= (np.inf if high is None else high) + 2 * YEARS_EPSILON
+        for line in np.flatnonzero(~inside & ~is_target):
+            yield line, f"no target may be {gap[line]:.2f} years apart"
+        order = np.lexsort((age, ~is_target, self.enrol))
         starts = np.flatnonzero(np.diff(self.enrol[order], prepend=-1))
         for lines in np.split(order, starts[1:]):
-            targets, others = (
-                gap[lines[is_target[lines]]],
-                gap[lines[~is_target[lines]]],
-            )
+            label = is_target[lines]
+            targets, others = age[lines[label]], age[lines[~label]]
             if len(targets) != len(others):
                 continue
             far = np.abs(targets - others).max()
-            if not far <= tolerance + 2 * YEARS_EPSILON:
-                yield lines.min(), f"gaps of non-targets are up to {far:.2f} years off"
+            if not far <= rules.negatives.gap_tolerance + 2 * YEARS_EPSILON:
+                yield (
+                    lines.min(),
+                    f"ages of non-targets are up to {far:.2f} years off the targets'",
+                )
+
+    def _unaccounted(self, shortages):
+        """Utterances that are missing unsaid, and shortages that are not so."""
+        index = {utt: row for row, utt in enumerate(self._main.pool.utts)}
+        for (utt, label), number in shortages.items():
+            found = self._numbers[label][index[utt]] if utt in index else "unknown"
+            if found != number:
+                yield None, f"{utt}: a shortage of {number} {label} trials, not {found}"
+        enrols = sum(self._numbers.values()) > 0
+        for utt, row in index.items():
+            if not enrols[row] and (utt, "target") not in shortages:
+                yield None, f"{utt} enrols in no trial, and no shortage is listed"

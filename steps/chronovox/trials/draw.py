@@ -67,34 +67,32 @@ def draw_targets(allowance: Allowance, asked, circle) -> tuple[np.ndarray, np.nd
 
 
 def draw_nontargets(
-    allowance: Allowance, partners, asked, circle, owned: bool, gap=None
+    allowance: Allowance, partners, asked, circle, owned: bool, targets=None
 ) -> None:
     """Draw non-target partners until each row has `asked[row]`, or all there are.
 
     owned: among the pairs that belong to the row, else among those that their owners
-    left, once all have drawn. gap `(U,)`: years that must lie between the two, within
-    the tolerance of the rules.
+    left, once all have drawn. targets `(U,)`: those whose age the non-targets must
+    have, within the tolerance of the rules.
     """
     condition = _is_own if owned else _is_left
     for rows in members(allowance.group):
         enrolling = rows[asked[rows] > count(partners[rows])]
-        windows = _windows(allowance, rows, enrolling, gap)
+        windows = _windows(allowance, rows, enrolling, targets)
         if owned and partners.shape[1] <= _MANY:
             _try(allowance, partners, asked, circle, enrolling, windows)
         short = np.flatnonzero(count(partners[enrolling]) < asked[enrolling])
         for number in short:
             row, others = enrolling[number : number + 1], windows.all(number)
             allowed = allowance.nontargets(row[:, None], others)
-            if gap is not None:
-                allowed &= allowance.gap_matches(row[:, None], others, gap[row])
             allowed &= condition(partners, row, others, circle)
             _fill(partners, row, others, allowed, asked, circle)
 
 
 class _Windows(NamedTuple):
-    """The candidates of R enrolments: two stretches each of `order (N,)`.
+    """The candidates of R enrolments: a stretch each of `order (N,)`.
 
-    first, last `(R, 2)`: where they begin and end (excluded).
+    first, last `(R,)`: where it begins and ends (excluded).
     """
 
     order: np.ndarray
@@ -103,39 +101,30 @@ class _Windows(NamedTuple):
 
     def pick(self, numbers, hashes) -> np.ndarray:
         """One candidate, by a hash, of each of those enrolments."""
-        sizes = self.last[numbers] - self.first[numbers]
-        nth = (hashes % sizes.sum(axis=1).astype(np.uint64)).astype(int)
-        second = (nth >= sizes[:, 0]).astype(int)
-        nth -= second * sizes[:, 0]
-        return self.order[self.first[numbers, second] + nth]
+        sizes = (self.last - self.first)[numbers].astype(np.uint64)
+        return self.order[self.first[numbers] + (hashes % sizes).astype(int)]
 
     def all(self, number: int) -> np.ndarray:
         """All candidates of an enrolment."""
-        ends = zip(self.first[number], self.last[number], strict=True)
-        return np.concatenate([self.order[first:last] for first, last in ends])
+        return self.order[self.first[number] : self.last[number]]
 
 
-def _windows(allowance: Allowance, rows, enrolling, gap) -> _Windows:
+def _windows(allowance: Allowance, rows, enrolling, targets) -> _Windows:
     """Where non-targets of `enrolling` are to be looked for among `rows`."""
-    if gap is None:
-        ends = np.zeros((2, len(enrolling), 2), int)
-        ends[1, :, 0] = len(rows)
-        return _Windows(rows, ends[0], ends[1])
+    if targets is None:
+        first = np.zeros(len(enrolling), int)
+        return _Windows(rows, first, first + len(rows))
     age = allowance.pool.age
     rows = rows[~np.isnan(age[rows])]
     order = rows[np.argsort(age[rows], kind="stable")]
-    near, far = allowance.gap_bounds(gap[enrolling])
-    own, ages = age[enrolling], age[order]
-    younger = np.searchsorted(ages, [own - far, own - near], ("left"))
-    older = np.searchsorted(ages, own + near), np.searchsorted(ages, own + far, "right")
-    first = np.stack([younger[0], older[0]], axis=1)
-    last = np.stack([younger[1], older[1]], axis=1)
-    return _Windows(order, first, last)
+    low, high = allowance.age_bounds(enrolling, targets[enrolling])
+    first = np.searchsorted(age[order], low, "left")
+    return _Windows(order, first, np.searchsorted(age[order], high, "right"))
 
 
 def _try(allowance: Allowance, partners, asked, circle, enrolling, windows) -> None:
     """Draw from the windows at random, again and again, and keep what is allowed."""
-    open_ = np.flatnonzero((windows.last - windows.first).sum(axis=1) > 0)
+    open_ = np.flatnonzero(windows.last > windows.first)
     have = count(partners[enrolling])
     for attempt in range(_TRIES + 2 * partners.shape[1]):
         open_ = open_[have[open_] < asked[enrolling[open_]]]

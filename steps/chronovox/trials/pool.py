@@ -9,6 +9,8 @@ from chronovox.cli import UserError
 from chronovox.datadir import read_floats, read_table
 from chronovox.trials.rules import TRAIT_TABLES, Rules
 
+AUDIT = "the audit reads it: mend it, or remove it"
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -67,7 +69,7 @@ def read_pool(data_dir, rules: list[Rules], rules_path, audit: bool = False) -> 
     kinds = sorted({rule.positives.session for rule in rules} - {"any"})
     path = data_dir / "utt2session"
     if kinds or audit and path.exists():
-        why = _why(f"positives.session: {kinds[0]}", rules_path) if kinds else ""
+        why = _why(f"positives.session: {kinds[0]}", rules_path) if kinds else AUDIT
         table = _complete_table(path, utts, why)
         session = codes(zip(names, map(table.__getitem__, utts), strict=True))
     wanted = {trait for rule in rules for trait in rule.negatives.same}
@@ -75,7 +77,8 @@ def read_pool(data_dir, rules: list[Rules], rules_path, audit: bool = False) -> 
     for trait, name in TRAIT_TABLES.items():
         path = data_dir / name
         if trait in wanted or audit and path.exists():
-            why = _why(f"negatives.same: {trait}", rules_path)
+            needed = trait in wanted
+            why = _why(f"negatives.same: {trait}", rules_path) if needed else AUDIT
             table = _complete_table(path, sorted(set(names)), why)
             traits[trait] = codes(map(table.__getitem__, names))
     need = any(rule.need_ages for rule in rules)

@@ -58,7 +58,8 @@ def _key(name: str) -> str:
     """An utterance, of a path `<speaker>/<session>/<name>.wav`."""
     if "/" not in name:
         return name.removesuffix(".wav")
-    return "-".join(PurePosixPath(name).with_suffix("").parts)
+    path = PurePosixPath(name)
+    return "-".join([*path.parts[:-1], path.stem])
 
 
 def write_published(path, trials: Trials, utt2spk, utt2session) -> None:

@@ -65,8 +65,9 @@ class Negatives:
 
     same: traits that both speakers share. Speakers who share them form a group.
     min_group_size: speakers of smaller groups enrol in no trial.
-    gap_tolerance: if given, the n-th non-target of an enrolment has the age gap of its
-    n-th target, give or take so many years. per_enrolment: non-target trials of each
+    gap_tolerance: if given, the n-th non-target of an enrolment has the age of its n-th
+    target, give or take so many years, so that it is as many years away, and on the
+    same side: younger or older. per_enrolment: non-target trials of each
     enrolment utterance.
     """
 

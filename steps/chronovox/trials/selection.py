@@ -65,7 +65,7 @@ def select(allowance: Allowance, seed: int, base: Allowance | None = None) -> Se
         utt = main.pool.utts[row]
         if found[0][row] < per_enrolment:
             if found[0][row] < drawn[row] and not base:
-                reason = "no non-target is as many years away"
+                reason = "no non-target is of the same age"
             elif base and drawn[row] == 0:
                 reason = "it does not enrol in the list that this one is like"
             else:
@@ -84,18 +84,18 @@ def select(allowance: Allowance, seed: int, base: Allowance | None = None) -> Se
 
 
 def _draw_matched(allowance: Allowance, targets, circle) -> np.ndarray:
-    """A non-target as many years away for each of the `targets (U, K)`.
+    """A non-target of the same age for each of the `targets (U, K)`.
 
     A target for which there is none is taken out of `targets`.
     """
     nontargets = np.full(targets.shape, NONE)
-    age, open_ = allowance.pool.age, targets != NONE
+    open_ = targets != NONE
     for owned in (True, False):
         for number, column in enumerate(targets.T):
             before = count(nontargets)
             draw.draw_nontargets(
                 allowance, nontargets, before + open_[:, number], circle, owned,
-                np.abs(age - age[column]),
+                column,
             )  # fmt: skip
             open_[:, number] &= count(nontargets) == before
     targets[open_] = NONE
