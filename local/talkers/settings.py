@@ -42,8 +42,8 @@ class Size:
     utterances: list[int]
 
     def __post_init__(self):
-        if min(self.train, self.dev, self.test) < 2 or self.face < 0:
-            raise ValueError("train, dev and test need 2 talkers each")
+        if min(self.train, self.dev, self.test) < 2 or self.face < 1:
+            raise ValueError("train, dev and test need 2 talkers each, face needs one")
         if not 1 <= self.portraits <= 999:
             raise ValueError("portraits must be 1 to 999")
         if not 1 <= self.accents <= len(ACCENTS):

@@ -48,14 +48,14 @@ KINDS = {
 }
 # Stage -> how often it is chosen: those that take more than half a minute less often
 # than what they do would ask for.
-WEIGHTS = {0: 22, 1: 3, 2: 12, 3: 10, 4: 26, 5: 6, 6: 16, 7: 5}
-JOB_ARRAYS = {0: 1, 3: 6, 4: 1, 5: 6}  # Slurm takes some seconds more for each
+WEIGHTS = {0: 20, 1: 12, 2: 8, 3: 10, 4: 24, 5: 6, 6: 15, 7: 5}
+JOB_ARRAYS = {0: 2, 1: 4, 3: 6, 4: 1, 5: 6}  # Slurm takes some seconds more for each
 WORDS = (
     "./run.sh", "--trials", "random near", "--nj", "2", "--device", "cpu",
-    "--model-config", "conf/killed.yaml",
+    "--model-config", "conf/killed.yaml", "--face-config", "tests/face_age_tiny.yaml",
 )  # fmt: skip
 SIZE = (
-    "  tiny: {train: 6, dev: 4, test: 6, face: 0, accents: 1,\n"
+    "  tiny: {train: 6, dev: 4, test: 6, face: 2, portraits: 20, accents: 1,\n"
     "         sessions: [2, 2], utterances: [2, 2]}\n"
 )
 NEAR = """positives: {session: different, per_enrolment: 2}
