@@ -282,8 +282,6 @@ def one_kill(number, runner, seed, recipe, seconds, cluster) -> dict:
     kinds = KINDS[runner]
     if stage not in JOB_ARRAYS:
         kinds = tuple(kind for kind in kinds if kind != "job")
-    if stage == 1:
-        kinds = ("alone", "group")  # it has hardly a child
     kind = rng.choice(kinds)
     usual = seconds[f"{origin}{stage}"]
     if runner == "slurm":
