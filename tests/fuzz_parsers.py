@@ -38,8 +38,10 @@ from chronovox import (
 from chronovox.cli import UserError
 from chronovox.clusterconf import ClusterConf
 from chronovox.evaluation import results
+from chronovox.faces import ages
 from chronovox.features import FeatureConfig, VadConfig
 from chronovox.scoring import read_info, read_scores
+from chronovox.training import face_ages
 from chronovox.training import folder as model_folder
 from chronovox.trials import read_trials, write_trials
 from chronovox.trials.published import read_published
@@ -660,10 +662,28 @@ def parse_picture(content, folder):
     f"{YAML_WORDS} network: type: vgg16 weights: crop: detector: margin: batch_size: 4",
 )
 def parse_face_age_settings(content, folder):  # fmt: skip
-    from chronovox.faces import ages
-
     settings = ages.load_settings(put(folder, content))
     check_settings(settings, folder, ages.FaceAgeConfig)
+
+
+@parser("portraits", 10, texts("a b.jpg 30\nc.png 20.5\n"),
+        "a.jpg_ b_ 30 _ -4 336 nan 1e1 \n \t")  # fmt: skip
+def parse_portraits(content, folder):
+    portraits, dropped = face_ages.read_portraits(put(folder, content))
+    assert all(0 <= portrait.age <= 100 for portrait in portraits)
+    paths = [portrait.path for portrait in portraits]
+    assert len({*paths, *dropped}) == len(paths) + len(dropped)
+
+
+@parser(
+    "settings of face training",
+    8,
+    lambda: yaml_seeds("face_age.yaml"),
+    f"{YAML_WORDS} network: type: vgg16 weights: optimizer: schedule: batch_size: 4",
+)
+def parse_face_training(content, folder):
+    settings = face_ages.load_settings(put(folder, content))
+    check_settings(settings, folder, face_ages.FaceTrainingConfig)
 
 
 # Jobs
