@@ -17,6 +17,7 @@ def auc(values: np.ndarray, is_target: np.ndarray, speakers) -> float:
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
+    from threadpoolctl import threadpool_limits
 
     rng = np.random.default_rng(1)
     chosen = rng.permutation(len(is_target))[:MAX_TRIALS]
@@ -30,7 +31,8 @@ def auc(values: np.ndarray, is_target: np.ndarray, speakers) -> float:
         if min(len(np.unique(labels[some])) for some in (seen, tested)) < 2:
             return np.nan
         trees = HistGradientBoostingClassifier(max_iter=50, random_state=1)
-        trees.fit(values[seen], labels[seen])
+        with threadpool_limits(1):  # more wait for one another where cores are busy
+            trees.fit(values[seen], labels[seen])
         scores = trees.predict_proba(values[tested])[:, 1]
         areas.append(roc_auc_score(labels[tested], scores))
     return float(np.mean(areas))
