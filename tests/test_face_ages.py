@@ -213,7 +213,7 @@ def test_published_ages_of_public_figures(
         str(shared_data / "weights/YuNet/yunet_n_dynamic.onnx"),
         margin=settings.crop.margin,
     )
-    read = ages.face_reader(ages.FaceAgeConfig("", crop=crop), network.image_size)
+    read = ages.face_reader(crop, network.image_size)
     means = []
     for person in BORN:
         folder = shared_data / "faces/lfw_subset" / person
