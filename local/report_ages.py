@@ -38,15 +38,14 @@ def get_parser():
     return parser
 
 
-def ages_of_sessions(data: Path, face2age_path, statistic, count: int) -> dict:
-    """(speaker, session) -> years, of the first `count` faces."""
-    session_of = read_sessions(data)
+def faces_of_sessions(data: Path, face2age_path, session_of: dict) -> dict:
+    """(speaker, session) -> years of its faces."""
     face2age = read_floats(face2age_path)
     ages: dict = {}
     for face, utt in read_table(data / "faces" / "face2utt").items():
         if face in face2age:
             ages.setdefault(session_of[utt], []).append(face2age[face])
-    return {session: statistic(values[:count]) for session, values in ages.items()}
+    return ages
 
 
 def main(argv=None) -> int:
@@ -54,22 +53,21 @@ def main(argv=None) -> int:
     data, truth = Path(args.data), read_floats(Path(args.truth) / "utt2age")
     session_of = read_sessions(data)
     true_of_session = {session_of[utt]: truth[utt] for utt in session_of}
+    faces = faces_of_sessions(data, args.face2age, session_of)
+    paths = {gap: f"conf/trials/only-CA{gap}.yaml" for gap in GAPS}
+    rules = {gap: read_rules(path)[0] for gap, path in paths.items()}
+    unaged = read_pool(data, [*rules.values()], paths[GAPS[0]])
     columns = [f"{name} CA{gap}" for gap in GAPS for name in ("below", "over")]
     print("faces          MAE   error", *(f"{name:>10}" for name in columns))
     for name, statistic in STATISTICS.items():
         for count in COUNTS:
-            ages = ages_of_sessions(data, args.face2age, statistic, count)
+            ages = {s: statistic(years[:count]) for s, years in faces.items()}
+            years = np.array([ages.get(session_of[u], np.nan) for u in unaged.utts])
+            pool = dataclasses.replace(unaged, age=years)
             errors = np.array([ages[s] - true_of_session[s] for s in ages])
             cells = [f"{np.abs(errors).mean():6.2f}", f"{errors.mean():7.2f}"]
             for gap in GAPS:
-                path = f"conf/trials/only-CA{gap}.yaml"
-                rules, _ = read_rules(path)
-                pool = read_pool(data, [rules], path)
-                years = np.array(
-                    [ages.get(session_of[utt], np.nan) for utt in pool.utts]
-                )
-                pool = dataclasses.replace(pool, age=years)
-                trials, _ = select(Allowance(pool, rules), args.seed)
+                trials, _ = select(Allowance(pool, rules[gap]), args.seed)
                 rows = trials.rows({utt: n for n, utt in enumerate(pool.utts)}, data)
                 estimated, true = (
                     np.abs(values[rows[0]] - values[rows[1]])[trials.is_target]

@@ -136,7 +136,6 @@ def render(person: Person, age: float, view: View, rng) -> np.ndarray:
     cos, sin = np.cos(view.roll), np.sin(view.roll)
     x = (cos * (image_x - view.shift[0]) + sin * (image_y - view.shift[1])) / view.scale
     y = (cos * (image_y - view.shift[1]) - sin * (image_x - view.shift[0])) / view.scale
-    head = np.hypot(x / g["width"], y / g["height"])
     width = np.where(
         y > 0.2, g["jaw"] + (1 - g["jaw"]) * np.exp(-((y - 0.2) ** 2) * 6), 1
     )

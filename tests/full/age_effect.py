@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Print what the years between two recordings cost: only-CAg minus match-CAg.
 
-Both lists have the same enrolments and non-targets; the targets are g years or more
-apart in the one, at most 2 in the other. So the difference of their error rates is the
+The targets are g years or more apart in the one, at most 2 in the other. Not every
+enrolment of only-CAg has such a target in match-CAg, so of only-CAg those count that
+match-CAg has too, with its non-targets. Then the difference of the error rates is the
 effect of age; its interval comes from the same draws of speakers for both.
 
 Usage: tests/full/age_effect.py DATA SCORES
   e.g.: tests/full/age_effect.py data/test exp/xvector_aam_s1/scores_test
 
 Reads DATA/trials/{only,match}-CAg and SCORES/*.cosine for g of 5, 10, 15 and 20 years.
-Columns: g, targets and speakers of only-CAg, the EER of both lists and their difference
-with its 95 % interval, in percent.
+Columns: g, the targets of only-CAg that count, speakers, the EER of both lists and
+their difference with its 95 % interval, in percent.
 """
 
 from pathlib import Path
@@ -39,17 +40,26 @@ def get_parser():
     return parser
 
 
-def common(data: Path, scores: Path, name: str, utt2spk, numbers: dict[str, int]):
-    """Trials sorted by score, and their speakers as `numbers` has them."""
-    trials = read_trials(data / "trials" / name)
-    ordered = SortedTrials(
-        read_scores(scores / f"{name}.cosine", trials), trials.is_target
+def nontargets_of(trials) -> set[tuple[str, str]]:
+    """Both sides of each non-target trial."""
+    sides = zip(trials.enrol, trials.test, trials.is_target, strict=True)
+    return {(enrol, test) for enrol, test, target in sides if not target}
+
+
+def kept(only, match) -> np.ndarray:
+    """Which trials of only-CAg count, `(N,)`. Raises UserError for another's lists."""
+    nontargets = nontargets_of(match)
+    enrolments = set(match.enrol)
+    if not nontargets <= nontargets_of(only):
+        raise UserError(f"{match.path}: has non-targets that {only.path} has not")
+    return np.array(
+        [
+            enrol in enrolments if target else (enrol, test) in nontargets
+            for enrol, test, target in zip(
+                only.enrol, only.test, only.is_target, strict=True
+            )
+        ]
     )
-    sides = [
-        np.array([numbers[utt2spk[utt]] for utt in side])
-        for side in (trials.enrol, trials.test)
-    ]
-    return trials, ordered, Speakers(list(numbers), *sides)
 
 
 def measure(data: Path, scores: Path, gap: int, num_draws: int) -> list[str]:
@@ -57,31 +67,25 @@ def measure(data: Path, scores: Path, gap: int, num_draws: int) -> list[str]:
     utt2spk = read_table(data / "utt2spk")
     numbers = {spk: n for n, spk in enumerate(sorted(set(utt2spk.values())))}
     draws = bootstrap.draw_speakers(len(numbers), num_draws)
-    found = [
-        common(data, scores, f"{kind}-CA{gap}", utt2spk, numbers)
-        for kind in ("only", "match")
-    ]
-    shared = [
-        sorted(
-            (e, t)
-            for e, t, is_target in zip(
-                trials.enrol, trials.test, trials.is_target, strict=True
-            )
-            if not is_target
+    names = [f"{kind}-CA{gap}" for kind in ("only", "match")]
+    lists = [read_trials(data / "trials" / name) for name in names]
+    counted = [kept(*lists), np.ones(len(lists[1]), bool)]
+    eer, drawn = [], []
+    for name, trials, some in zip(names, lists, counted, strict=True):
+        values = read_scores(scores / f"{name}.cosine", trials)[some]
+        enrol, test = (
+            np.array([numbers[utt2spk[utt]] for utt in side])[some]
+            for side in (trials.enrol, trials.test)
         )
-        for trials, _, _ in found
-    ]
-    if shared[0] != shared[1]:
-        raise UserError(f"{data}/trials/match-CA{gap}: has other non-targets")
-    eer = [ordered.eer() for _, ordered, _ in found]
-    drawn = [bootstrap.eer_of_draws(o, people, draws) for _, o, people in found]
+        ordered = SortedTrials(values, trials.is_target[some])
+        people = Speakers(list(numbers), enrol, test)
+        eer.append(ordered.eer())
+        drawn.append(bootstrap.eer_of_draws(ordered, people, draws))
     low, high = np.multiply(bootstrap.interval(drawn[0] - drawn[1]), 100)
-    trials, _, people = found[0]
-    num_spk = len(np.unique(people.enrol))
     return [
-        str(gap), str(trials.is_target.sum()), str(num_spk), f"{100 * eer[0]:.2f}",
-        f"{100 * eer[1]:.2f}", f"{100 * (eer[0] - eer[1]):.2f}",
-        f"[{low:.2f}, {high:.2f}]",
+        str(gap), str(int((lists[0].is_target & counted[0]).sum())),
+        str(len(np.unique(enrol))), f"{100 * eer[0]:.2f}", f"{100 * eer[1]:.2f}",
+        f"{100 * (eer[0] - eer[1]):.2f}", f"[{low:.2f}, {high:.2f}]",
     ]  # fmt: skip
 
 
