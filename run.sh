@@ -195,4 +195,5 @@ fi
 
 if begin 7; then
   steps/print_results.py exp/results
+  steps/measure_age_effect.py data/test "${models[@]/%//scores_test}"
 fi

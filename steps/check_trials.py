@@ -8,11 +8,13 @@ Usage: steps/check_trials.py --rules conf/trials/NAME.yaml DATA TRIALS
 Prints every violation with its line: labels against utt2spk, pairs that the rules do
 not allow, enrolments that may not be, repeated pairs, more or fewer trials than asked
 for, unless TRIALS.shortages says so. Where there is that file, as of our own lists,
-utterances that are in neither, and shortages that are none, are violations, too. Then
-the numbers of the list, and an audit: the area under the ROC curve of a classifier that
-sees, of both sides of a trial, one attribute and whether or how far they differ; 0.5 is
-chance, nan a list too small to tell. What a rule constrains differently for targets and
-non-targets stands out there, by design or not. Exit code 1 if there are violations.
+utterances that are in neither, and shortages that are none, are violations, too; and
+where the rules say `like: NAME`, enrolments and non-targets that the list NAME beside
+TRIALS has not. Then the numbers of the list, and an audit: the area under the ROC curve
+of a classifier that sees, of both sides of a trial, one attribute and whether or how
+far they differ; 0.5 is chance, nan a list too small to tell. What a rule constrains
+differently for targets and non-targets stands out there, by design or not. Exit code 1
+if there are violations.
 """
 
 from pathlib import Path
@@ -22,7 +24,7 @@ import numpy as np
 from chronovox import cli
 from chronovox.cli import UserError, log
 from chronovox.datadir import read_floats, read_lines
-from chronovox.trials import read_trials
+from chronovox.trials import Trials, read_trials
 from chronovox.trials.allowance import Allowance
 from chronovox.trials.audit import auc
 from chronovox.trials.checking import Check
@@ -57,6 +59,15 @@ def read_shortages(path: Path) -> dict[tuple[str, str], int] | None:
     return shortages
 
 
+def read_other(path: Path, like: str | None) -> Trials | None:
+    """The list `like` beside `path`, if its rules name one and it is there."""
+    other = like and path.with_name(like)
+    if other and not other.exists():
+        log.warning("%s: no such list: its non-targets are not compared", other)
+        return None
+    return read_trials(other, check=False) if other else None
+
+
 def attributes(pool: Pool, enrol, test, gap, durations) -> dict[str, np.ndarray]:
     """What is known of both sides of the trials, by name, each `(N, D)`."""
     found = {}
@@ -84,7 +95,7 @@ def main(argv=None) -> int:
     trials = read_trials(path, check=False)
     check = Check(trials, Allowance(pool, rules), base and Allowance(pool, base))
     shortages = read_shortages(path.with_name(f"{path.name}.shortages"))
-    violations = list(check.violations(shortages))
+    violations = list(check.violations(shortages, read_other(path, rules.like)))
     last = len(trials)
     for line, message in sorted(
         violations, key=lambda v: last if v[0] is None else v[0]

@@ -2,8 +2,11 @@
 """Estimate the ages of some faces by a network: one job's part.
 
 A picture that cannot be read, or has no face in it, is dropped, and listed in
-PARTS_DIR/dropped.JOB. PARTS_DIR/face_age.JOB.{ark,scp} get the posteriors of the ages
-0 to 100, unless the network has none; face2age.JOB has lines `<face> <years>`.
+PARTS_DIR/dropped.JOB. PARTS_DIR/face_age.JOB.scp lists the posteriors of the ages 0 to
+100, unless the network has none; face2age.JOB has lines `<face> <years>`.
+
+The faces are done a thousand at a time. A job that was killed, and is run again on the
+same pictures with the same settings, keeps the thousands that it had done.
 
 Usage: steps/estimate_face_ages.py [options] CONFIG FACES PARTS_DIR JOB
 e.g.:  steps/estimate_face_ages.py conf/dex.yaml exp/dex/parts/face.1.scp \\
@@ -13,11 +16,14 @@ FACES is a part of face.scp: lines `<face> <picture>`.
 """
 
 import contextlib
+import json
 from pathlib import Path
 
-from chronovox import cli, datadir, kaldi_io
-from chronovox.cli import UserError
-from chronovox.coverage import Coverage
+from chronovox import cli, datadir, files, kaldi_io
+from chronovox.cli import UserError, log
+from chronovox.coverage import list_dropped
+
+CHUNK = 1000
 
 
 def get_parser():
@@ -33,6 +39,29 @@ def get_parser():
     return parser
 
 
+def read_done(path: Path, fingerprint: str) -> dict | None:
+    """What is known of a chunk, if it was done before, of the same faces."""
+    try:
+        done = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return done if done["fingerprint"] == fingerprint else None
+
+
+def estimate_chunk(faces: dict[str, str], results, writer) -> dict:
+    """Years of some faces, and why others have none; posteriors go to the writer."""
+    years, dropped = {}, {}
+    for face, result in zip(faces, results, strict=True):
+        if isinstance(result, UserError):
+            log.warning("dropped %s: %s", face, result)
+            dropped[face] = str(result)
+            continue
+        if writer:
+            writer.write(face, result.posterior)
+        years[face] = f"{result.years:.4f}"
+    return {"years": years, "dropped": dropped}
+
+
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     from chronovox.faces import ages, pictures
@@ -42,24 +71,38 @@ def main(argv=None) -> int:
     settings = ages.load_settings(args.config)
     network = ages.load_network(settings).to(choose_device(args.device))
     read = ages.face_reader(settings.crop, network.image_size)
-    faces = datadir.read_table(args.faces, None)
-    results = ages.estimate_all(network, read, [*faces.values()], settings.batch_size)
-    parts, years, coverage = Path(args.parts_dir), {}, Coverage()
-    names = [parts / f"face_age.{args.job}.{kind}" for kind in ("ark", "scp")]
-    with (
-        kaldi_io.ArkWriter(*names, ndim=1)
-        if network.has_posterior
-        else contextlib.nullcontext()
-    ) as writer:
-        for face, result in zip(faces, results, strict=True):
-            with coverage.item(face):
-                if isinstance(result, UserError):
-                    raise result
-                if writer:
-                    writer.write(face, result.posterior)
-                years[face] = f"{result.years:.4f}"
+    faces = [*datadir.read_table(args.faces, None).items()]
+    parts, of_settings = Path(args.parts_dir), ages.fingerprint(settings)
+    years, dropped, posteriors = {}, {}, {}
+    size = max(CHUNK, settings.batch_size)
+    for first in range(0, len(faces), size):
+        some = dict(faces[first : first + size])
+        ark, scp, record = (
+            parts / f"chunk.{args.job}.{first}.{kind}"
+            for kind in ("ark", "scp", "json")
+        )
+        fingerprint = files.fingerprint(of_settings + json.dumps(some), some.values())
+        done = read_done(record, fingerprint)
+        if not done:
+            results = ages.estimate_all(
+                network, read, [*some.values()], settings.batch_size
+            )
+            with (
+                kaldi_io.ArkWriter(ark, scp, ndim=1)
+                if network.has_posterior
+                else contextlib.nullcontext()
+            ) as writer:
+                done = estimate_chunk(some, results, writer)
+            with files.atomic_write(record) as stream:
+                json.dump({"fingerprint": fingerprint, **done}, stream)
+        years |= done["years"]
+        dropped |= done["dropped"]
+        if network.has_posterior and done["years"]:
+            posteriors |= datadir.read_table(scp)
+    if network.has_posterior:
+        datadir.write_table(parts / f"face_age.{args.job}.scp", posteriors)
     datadir.write_table(parts / f"face2age.{args.job}", years)
-    coverage.finish(parts / f"dropped.{args.job}")
+    list_dropped(len(faces), dropped, parts / f"dropped.{args.job}")
     return 0
 
 

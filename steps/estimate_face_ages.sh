@@ -14,7 +14,8 @@
 # Inputs: DATA/faces/face.scp: `<face> <picture>`; the files that FILE names
 # Outputs: EXP/face2age: `<face> <years>`; EXP/face_age.{ark,scp}: the posterior of
 #   the ages 0 to 100 of each face, unless the network has none, as SSR-Net;
-#   EXP/config.yaml, dropped: `<face> <reason>`, log/
+#   EXP/config.yaml, dropped: `<face> <reason>`, log/. A run that was killed, or that
+#   dropped too many, is taken up again where it was, with the same --nj.
 set -euo pipefail
 
 nj=4
@@ -46,8 +47,10 @@ done
 
 mkdir -p "$exp/log"
 lock_folder "$exp"
-# What an earlier run left must not be taken for the result of one that fails.
-rm -rf "$parts" "$exp/face2age" "$exp/face_age.scp" "$exp/face_age.ark"
+# What an earlier run left must not be taken for the result of one that fails; but a
+# job looks itself at the faces that it had done.
+rm -f "$exp/face2age" "$exp/face_age.scp" "$exp/face_age.ark" \
+  "$parts"/{face2age,dropped}.* "$parts"/face_age.*.scp
 split_table "$faces" "$parts/face.JOB.scp"
 
 gpu=()

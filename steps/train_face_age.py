@@ -4,8 +4,8 @@
 Ages are classes, 0 to 100, and the estimate is their expectation, as in DEX. Every
 picture is read once before training begins; one that cannot be read, or has no face in
 it, is left out, as are impossible ages, and listed. Run again, it goes on from the
-newest checkpoint; if settings or list have changed it starts anew; a finished training
-is left as it is.
+newest checkpoint; if settings, list or a picture have changed it starts anew; a finished
+training is left as it is.
 
 Usage: steps/train_face_age.py [options] CONFIG LIST EXP
 e.g.:  steps/train_face_age.py conf/face_age.yaml data/portraits/list exp/face_age
@@ -15,7 +15,6 @@ EXP/config.yaml, the settings for steps/estimate_face_ages.sh; EXP/training.yaml
 checkpoints/, runinfo.json, log/dropped.
 """
 
-import hashlib
 from pathlib import Path
 
 from chronovox import cli, config, files, runinfo
@@ -43,7 +42,7 @@ def get_parser():
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
-    from chronovox.faces import pictures
+    from chronovox.faces import ages, pictures
     from chronovox.models.extraction import choose_device
     from chronovox.training import face_ages, folder, loop
     from chronovox.training.checkpoint import Checkpoints, save_state
@@ -52,9 +51,9 @@ def main(argv=None) -> int:
     exp = Path(args.exp)
     device = choose_device(args.device)
     settings = face_ages.load_settings(args.config)
-    given = [args.list] if settings.weights is None else [args.list, settings.weights]
-    text = config.to_yaml(settings) + "".join(map(files.sha256, given))
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    portraits, _ = face_ages.read_portraits(args.list)
+    given = [args.list, *(portrait.path for portrait in portraits)]
+    fingerprint = files.fingerprint(ages.fingerprint(settings), given)
     with folder.locked(exp):
         if folder.is_finished(exp, fingerprint):
             cli.log.info("%s/final.pt is finished: nothing to do", exp)

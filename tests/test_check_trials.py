@@ -180,6 +180,28 @@ def test_a_pair_of_a_matched_list_that_is_no_match_is_told(
     assert f"list:{number + 1}: no target may be 0." in capsys.readouterr().out
 
 
+def test_a_list_shares_the_non_targets_of_the_one_that_it_is_like(
+    data, tmp_path, quick, capsys, caplog
+):
+    only, match = (ROOT / f"conf/trials/{kind}-CA10.yaml" for kind in ("only", "match"))
+    path = select(data, tmp_path / "match", match)
+    assert check(data, path, match) == 0
+    assert "only-CA10: no such list: its non-targets are not compared" in caplog.text
+    other = select(data, tmp_path / "only-CA10", only)
+    assert check(data, path, match) == 0
+    lines = path.read_text().splitlines()
+    number = next(n for n, line in enumerate(lines) if line.endswith("nontarget"))
+    enrol, test, _ = lines[number].split()
+    for gone, message in [
+        (f"{enrol} {test} ", f":{number + 1}: no non-target of {other}"),
+        (f"{enrol} ", f":{number + 1}: {enrol} does not enrol in {other}"),
+    ]:
+        kept = [x for x in other.read_text().splitlines() if not x.startswith(gone)]
+        write_text(other, "\n".join(kept) + "\n")
+        assert check(data, path, match) == 1
+        assert message in capsys.readouterr().out
+
+
 def test_shortages_that_are_none_are_told(data, cross_age, quick, capsys):
     shortages = cross_age.with_name("list.shortages")
     good = shortages.read_text()

@@ -123,6 +123,48 @@ def test_jobs_lose_and_repeat_nothing(data, tmp_path):
     assert not (exp / "parts").exists()
 
 
+def test_a_job_that_was_killed_goes_on(data, tmp_path, monkeypatch):
+    """Thousands that were done are kept, unless pictures or settings have changed."""
+    monkeypatch.setattr(estimate_face_ages, "CHUNK", 2)
+    settings = write_config(tmp_path / "x.yaml", batch_size=2)
+    whole = job(settings, data, tmp_path / "whole")
+    asked, kills, estimate_all = [], [KeyboardInterrupt], ages.estimate_all
+
+    def counted(network, read, paths, batch_size):
+        asked.append([Path(path).name[0] for path in paths])
+        if kills and len(asked) == 3:
+            raise kills.pop()  # f0 to f3 are done
+        return estimate_all(network, read, paths, batch_size)
+
+    monkeypatch.setattr(ages, "estimate_all", counted)
+    parts = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        job(settings, data, parts)
+    job(settings, data, parts)
+    assert asked[2:] == [["4", "5"], ["4", "5"], ["6"]]
+    for name in ("face2age.1", "dropped.1"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+    found, expected = (
+        kaldi_io.read_vectors(folder / "face_age.1.scp") for folder in (parts, whole)
+    )
+    assert found[0] == expected[0] and (found[1] == expected[1]).all()
+    del asked[:]
+    job(settings, data, parts)
+    assert not asked
+    picture = tmp_path / "4 x.jpg"
+    picture.write_bytes((tmp_path / "5 x.jpg").read_bytes())
+    job(settings, data, parts)
+    assert asked == [["4", "5"]]
+    years = read_floats(parts / "face2age.1")
+    assert years["f4"] == years["f5"]
+    (parts / "chunk.1.2.json").write_text("{")
+    job(settings, data, parts)
+    assert asked[1:] == [["2", "3"]]
+    del asked[:]
+    job(write_config(tmp_path / "x.yaml", batch_size=1), data, parts)
+    assert len(asked) == 4
+
+
 def test_a_network_without_posteriors_leaves_none_of_an_earlier_one(data, tmp_path):
     exp = tmp_path / "exp"
     exp.mkdir()

@@ -112,3 +112,17 @@ def sha256(path) -> str:
     """The SHA-256 of a file, in hex."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint(text: str, paths=()) -> str:
+    """The SHA-256 of a text and of what is in files, in hex.
+
+    A file that cannot be read counts, too: it is not the same as an empty one.
+    """
+    total = hashlib.sha256(text.encode())
+    for path in paths:
+        try:
+            total.update(sha256(path).encode())
+        except OSError:
+            total.update(b"-")
+    return total.hexdigest()

@@ -56,17 +56,17 @@ for seed in "${seeds[@]}"; do
       echo "tests/full/run.sh: that is not what ageing $dose must give" >&2
       failed=1
     }
-    tests/full/age_effect.py "$work/data/test" "${scores%/*}" |
+    steps/measure_age_effect.py "$work/data/test" "${scores%/*}" |
       tee "$work/age_effect.txt"
-    # gap, targets, speakers, two rates, DIFFERENCE [LOW, HIGH]
-    awk -v dose="$dose" -v last="$last" '$1 == 20 {
-      low = substr($7, 2) + 0; high = $8 + 0
-      if ((dose == 0 && (low > 0 || high < 0)) || $6 <= last) exit 1
+    # model, gap, targets, speakers, two rates, DIFFERENCE [LOW, HIGH]
+    awk -v dose="$dose" -v last="$last" '$2 == 20 {
+      low = substr($8, 2) + 0; high = $9 + 0
+      if ((dose == 0 && (low > 0 || high < 0)) || $7 <= last) exit 1
     }' "$work/age_effect.txt" || {
       echo "tests/full/run.sh: that is not what ageing $dose must cost" >&2
       failed=1
     }
-    last=$(awk '$1 == 20 { print $6 }' "$work/age_effect.txt")
+    last=$(awk '$2 == 20 { print $7 }' "$work/age_effect.txt")
   done
   echo "world seed $seed, ages from faces:"
   local/report_ages.py "$work/data/test" "$work/exp/dex/test/face2age" "$work/exp/truth"

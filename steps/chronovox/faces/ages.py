@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from chronovox import config, models
+from chronovox import config, files, models
 from chronovox.checkpoints.filling import fill
 from chronovox.cli import UserError
 from chronovox.faces import pictures
@@ -74,6 +74,12 @@ def load_settings(path) -> FaceAgeConfig:
     settings = config.load(path, FaceAgeConfig)
     network = models.resolve(settings.network, f"{path}: network", NETWORKS)
     return dataclasses.replace(settings, network=network)
+
+
+def fingerprint(settings) -> str:
+    """The SHA-256 of settings and of the files that their weights and crop name."""
+    named = [settings.weights, settings.crop and settings.crop.detector]
+    return files.fingerprint(config.to_yaml(settings), filter(None, named))
 
 
 def build(network: dict) -> torch.nn.Module:

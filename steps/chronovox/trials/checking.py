@@ -28,17 +28,24 @@ class Check:
             for label, kind in LABELS.items()
         }
 
-    def violations(self, shortages: dict[tuple[str, str], int] | None) -> Iterator:
+    def violations(
+        self,
+        shortages: dict[tuple[str, str], int] | None,
+        other: Trials | None = None,
+    ) -> Iterator:
         """Every violation.
 
         shortages: (utterance, label) -> trials it has instead; None where nobody keeps
         account of them, so that nothing can be said of utterances that do not enrol.
+        other: the list whose enrolments and non-targets this one shares, if any.
         """
         yield from self._pairs_of_a_kind()
         yield from self._repeated()
         yield from self._unbalanced(shortages or {})
         if self._main.rules.negatives.gap_tolerance is not None:
             yield from self._unmatched()
+        if other is not None:
+            yield from self._unlike(other)
         if shortages is not None:
             yield from self._unaccounted(shortages)
 
@@ -123,6 +130,15 @@ class Check:
                     lines.min(),
                     f"ages of non-targets are up to {far:.2f} years off the targets'",
                 )
+
+    def _unlike(self, other: Trials):
+        """Enrolments and non-targets that the list that this is like has not."""
+        trials, enrols, nontargets = self._trials, set(other.enrol), other.nontargets()
+        for line, pair in enumerate(zip(trials.enrol, trials.test, strict=True)):
+            if pair[0] not in enrols:
+                yield line, f"{pair[0]} does not enrol in {other.path}"
+            elif not trials.is_target[line] and pair not in nontargets:
+                yield line, f"no non-target of {other.path}"
 
     def _unaccounted(self, shortages):
         """Utterances that are missing unsaid, and shortages that are not so."""

@@ -55,6 +55,11 @@ class Trials:
             sides.append(rows)
         return sides[0], sides[1]
 
+    def nontargets(self) -> set[tuple[str, str]]:
+        """The pairs (enrolment, test) of the non-target trials."""
+        sides = zip(self.enrol, self.test, self.is_target, strict=True)
+        return {(enrol, test) for enrol, test, target in sides if not target}
+
     def speakers(self, utt2spk: dict[str, str], source) -> Speakers:
         """The speakers of every trial, of those that occur, sorted by name.
 
