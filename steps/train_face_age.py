@@ -4,8 +4,8 @@
 Ages are classes, 0 to 100, and the estimate is their expectation, as in DEX. Every
 picture is read once before training begins; one that cannot be read, or has no face in
 it, is left out, as are impossible ages, and listed. Run again, it goes on from the
-newest checkpoint; if settings, list or a picture have changed it starts anew; a finished
-training is left as it is.
+newest checkpoint; if settings, list or pictures have changed it starts anew; a
+finished training is left as it is.
 
 Usage: steps/train_face_age.py [options] CONFIG LIST EXP
 e.g.:  steps/train_face_age.py conf/face_age.yaml data/portraits/list exp/face_age
