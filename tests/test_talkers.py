@@ -19,6 +19,10 @@ import soundfile
 from conftest import ROOT
 
 from chronovox import cli, config, datadir
+from chronovox.trials import pool
+from chronovox.trials.allowance import Allowance
+from chronovox.trials.rules import read_rules
+from chronovox.trials.selection import select
 
 sys.path.insert(0, str(ROOT / "local"))
 
@@ -264,6 +268,34 @@ def test_world_has_the_promised_people(seed, size):
         assert dates[0] >= world.FIRST_DATE and dates[-1] <= world.LAST_DATE
         assert talker.sessions[0].age > 17.9 and talker.sessions[-1].age < 80.1
         assert talker.group != "face" or not any(s.utterances for s in talker.sessions)
+
+
+@pytest.mark.parametrize("seed", [1, 11, 12])
+def test_every_list_has_forty_enrolment_speakers(seed):
+    """Of the default size, with true ages."""
+    rows = sorted(
+        (utterance.name, talker.name, session.name, session.age, talker)
+        for talker in world.build(settings_of(seed=seed))
+        if talker.group == "test"
+        for session in talker.sessions
+        for utterance in session.utterances
+    )
+    utts, spk, session, age, talkers = map(list, zip(*rows, strict=True))
+    traits = {
+        name: pool.codes(getattr(talker, name) for talker in talkers)
+        for name in ("gender", "nationality")
+    }
+    everybody = pool.Pool(
+        utts, pool.codes(spk), pool.codes(zip(spk, session, strict=True)), traits,
+        np.array(age), np.full(len(utts), np.nan),
+    )  # fmt: skip
+    utt2spk = dict(zip(utts, spk, strict=True))
+    for path in sorted((ROOT / "conf/trials").glob("*.yaml")):
+        rules, base = read_rules(path)
+        base = base and Allowance(everybody, base)
+        trials, _ = select(Allowance(everybody, rules), 1, base)
+        assert len({utt2spk[utt] for utt in trials.enrol}) >= 40, path
+        assert trials.is_target.sum() >= 500, path
 
 
 @pytest.mark.parametrize("size", ["default", "large"])

@@ -14,15 +14,13 @@ growth is against one copy; `all` are the lists of conf/trials, one after the ot
 
 import csv
 import gzip
-import multiprocessing
-import os
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from timed_process import measure, run_apart
 
 from chronovox import cli
 from chronovox.datadir import write_table
@@ -128,19 +126,13 @@ def make_data(folder: Path, meta_dir, copies: list[int]) -> None:
         write_data(folder / f"{number}x", corpus, number)
 
 
-def measure(script: str, name: str, data: Path, *words: str) -> tuple[float, float]:
-    """Seconds of one core and MB of a process."""
+def measure_list(script: str, name: str, data: Path) -> tuple[float, float]:
+    """Seconds of one core and MB of a process that makes or checks a list."""
     command = [
         sys.executable, ROOT / "steps" / script, "--rules", RULES / f"{name}.yaml",
-        *words, data, data / "trials" / name,
+        data, data / "trials" / name,
     ]  # fmt: skip
-    with open(data / "log", "w") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{script} {name}:\n{(data / 'log').read_text()[-2000:]}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
+    return measure(command, data / "log")
 
 
 class Table:
@@ -164,23 +156,17 @@ def main(argv=None) -> int:
     table = Table()
     with tempfile.TemporaryDirectory() as folder:
         folder = args.keep or Path(folder)
-        # In a process of its own: what this one holds is counted to all it starts.
-        words = folder, args.meta_dir, args.copies
-        maker = multiprocessing.get_context("spawn").Process(
-            target=make_data, args=words
-        )
-        maker.start()
-        maker.join()
+        run_apart(make_data, folder, args.meta_dir, args.copies)
         for number in args.copies:
             data, size = folder / f"{number}x", f"{number}x"
             names = every if number == 1 else LISTS
-            used = {name: measure("select_trials.py", name, data) for name in names}
+            used = {n: measure_list("select_trials.py", n, data) for n in names}
             for name in LISTS:
                 table.add(f"select_{name}", size, *used[name])
             if number == 1:
                 seconds, memory_mb = np.array(list(used.values())).T
                 table.add("select_all", size, seconds.sum(), memory_mb.max())
-            used = measure("check_trials.py", CHECKED, data)
+            used = measure_list("check_trials.py", CHECKED, data)
             table.add(f"check_{CHECKED}", size, *used)
     return 0
 
