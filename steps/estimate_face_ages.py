@@ -43,9 +43,9 @@ def read_done(path: Path, fingerprint: str) -> dict | None:
     """What is known of a chunk, if it was done before, of the same faces."""
     try:
         done = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
+        return done if done["fingerprint"] == fingerprint else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    return done if done["fingerprint"] == fingerprint else None
 
 
 def estimate_chunk(faces: dict[str, str], results, writer) -> dict:

@@ -22,5 +22,6 @@ export OMP_NUM_THREADS=1
   python3 tests/bench/bench_augment.py "$speech"
   python3 tests/bench/bench_extraction.py
   python3 tests/bench/bench_scoring.py
+  python3 tests/bench/bench_ages.py
   python3 tests/bench/bench_trials.py "$speech/../voxceleb_meta"
 } | column -t
