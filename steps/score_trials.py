@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
-"""Score the trials of a list by the cosine of their embeddings.
+"""Score the trials of a list by a back end.
 
-Usage: steps/score_trials.py --model EXP_M [options] DATA TRIALS EMBEDDINGS SCORES
-  e.g.: steps/score_trials.py --backend cosine_mean --model exp/xvector_aam_s1 \\
-            --mean-embeddings exp/xvector_aam_s1/embeddings_train data/test \\
-            data/test/trials/hard exp/xvector_aam_s1/embeddings_test \\
-            exp/xvector_aam_s1/scores_test/hard.cosine_mean
+Usage: steps/score_trials.py --model EXP_M --backend DIR [options] DATA TRIALS \\
+           EMBEDDINGS SCORES
+  e.g.: steps/score_trials.py --model exp/xv_s1 --backend exp/xv_s1/backends/plda \\
+            data/test data/test/trials/hard exp/xv_s1/embeddings_test \\
+            exp/xv_s1/scores_test/hard.plda
 
-Reads EMBEDDINGS/xvector.scp, DATA/utt2spk, and of the model EXP_M its spk2id and
-config.yaml where it has them (an untrained one has none). The back end
-cosine_mean first subtracts the mean of all vectors of --mean-embeddings, a
-directory of other speakers' embeddings; the back end cosine reads none. What was
-made before EXP_M/final.pt, or DATA's corpus.json, wav.scp or conf/features.yaml
-changed is refused: EMBEDDINGS/made_from tells.
+DIR is what steps/train_backend.py wrote. Reads EMBEDDINGS/xvector.scp, DATA/utt2spk,
+and of the model EXP_M its spk2id and config.yaml where it has them (an untrained one
+has none). What was made before EXP_M/final.pt, or DATA's corpus.json, wav.scp or
+conf/features.yaml changed is refused: made_from tells.
 
-A list that shares speakers with the training of the model or with the mean is
-refused, unless --allow-speaker-overlap true, which marks its results.
+A list that shares speakers with the training of the model or of the back end, its
+cohort included, is refused, unless --allow-speaker-overlap true, which marks its
+results; of a cohort, the speaker of an utterance is then left out.
+
+Where there is DATA/enrolments, `<name> <utt> <utt> ...`, the first field of a trial may
+be such a name: its vector is the mean of those of the utterances, and PLDA knows their
+number, or, with --count sessions, that of their sessions (DATA/utt2session).
 
 Writes
   SCORES       <enrol> <test> <score>, nine significant digits: exact float32
@@ -23,27 +26,27 @@ Writes
 """
 
 import hashlib
-import re
 from pathlib import Path
 
 import numpy as np
 
 from chronovox import cli, kaldi_io
 from chronovox.cli import UserError, log
-from chronovox.datadir import read_lines, read_table
-from chronovox.files import sha256
-from chronovox.scoring import cosine_scores, name_below, write_scores
+from chronovox.datadir import read_table
+from chronovox.scoring import backend as backends
+from chronovox.scoring import origin, write_scores
+from chronovox.scoring.enrolments import read_enrolments, read_speakers
 from chronovox.trials import read_trials
-
-BACKENDS = ("cosine", "cosine_mean")
-OVERLAP_MARK = "speaker-overlap"
 
 
 def get_parser():
     parser = cli.parser(__doc__)
-    parser.add_argument("--backend", choices=BACKENDS, default="cosine")
     parser.add_argument("--model", required=True, help="the directory EXP_M")
-    parser.add_argument("--mean-embeddings", help="for cosine_mean: a directory")
+    parser.add_argument("--backend", required=True, help="EXP_M/backends/NAME")
+    parser.add_argument(
+        "--count", choices=["utterances", "sessions"], default="utterances",
+        help="of an enrolment, for PLDA (utterances)",
+    )  # fmt: skip
     parser.add_argument(
         "--allow-speaker-overlap", type=cli.boolean, default=False, help="default false"
     )
@@ -52,125 +55,67 @@ def get_parser():
     return parser
 
 
-def describe_model(model: Path) -> dict:
-    """Name, seed and fingerprint of the configuration, the seed left out of it."""
-    if not model.is_dir():
-        raise UserError(
-            f"{model}: no such directory: train it (./run.sh --stage 4), or give "
-            "--model EXP_M"
-        )
-    seed, fingerprint = None, "-"
-    config = model / "config.yaml"
-    if config.exists():
-        text = "\n".join([*read_lines(config), ""])
-        line = re.search(r"^seed: *([0-9]{1,10}) *$\n?", text, re.MULTILINE)
-        if line:
-            seed = int(line[1])
-            text = text.replace(line[0], "", 1)
-        fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return {"model": name_below("exp", model), "seed": seed, "config": fingerprint}
+def enrolment_table(
+    data: Path, keys: list[str], count: str
+) -> tuple[list[str], list[list[int]], np.ndarray]:
+    """Names of all enrolments, rows of `keys` that each is made of, and how many count.
 
-
-def training_speakers(model: Path) -> list[Path]:
-    """The table of the speakers that trained the model; none if it is untrained.
-
-    Raises UserError if a trained model has lost it.
+    Every utterance is an enrolment of its own. Raises UserError for an utterance that
+    has no vector, or no session where these count.
     """
-    path = model / "spk2id"
-    if path.exists():
-        return [path]
-    for name in ("config.yaml", "final.pt"):
-        if (model / name).exists():
-            raise UserError(
-                f"{path}: no such file, but {model / name} is there: without the "
-                "speakers of the training no honest trial can be told: restore it"
-            )
-    return []
-
-
-def check_origin(embeddings: Path, sources: list[Path]) -> None:
-    """Refuse embeddings of which one of `sources` has changed since they were made.
-
-    Raises UserError. The record of what they were made from is `made_from`.
-    """
-    record = embeddings / "made_from"
-    made_from = read_table(record) if record.exists() else {}
-    remedy = "extract them again (./run.sh --stage 5)"
-    for path in sources:
-        now = sha256(path) if path.exists() else None
-        if now and not record.exists():
-            raise UserError(
-                f"{record}: no such file: nothing tells whether {path} made these "
-                f"embeddings: {remedy}"
-            )
-        if made_from.get(path.name) != now:
-            raise UserError(
-                f"{record}: {path} has changed since these embeddings were made: "
-                f"{remedy}"
-            )
-
-
-def find_overlap(speakers: set[str], tables, allow: bool) -> list[str]:
-    """Marks for a list whose `speakers` occur in tables keyed by speaker.
-
-    Raises UserError if some do and `allow` is false.
-    """
-    marks = []
-    for table in tables:
-        shared = sorted(speakers.intersection(read_table(table, None)))
-        if not shared:
-            continue
-        problem = (
-            f"{len(shared)} of {len(speakers)} speakers of the trials are in {table}: "
-            f"{', '.join(shared[:5])}{', ...' if len(shared) > 5 else ''}"
-        )
-        if not allow:
-            raise UserError(
-                f"{problem}: use trials of other speakers, or mark the results by "
-                "score_trials.py --allow-speaker-overlap true"
-            )
-        log.warning("%s: the results will be marked", problem)
-        marks = [OVERLAP_MARK]
-    return marks
+    index = {key: row for row, key in enumerate(keys)}
+    names, rows, counts = (
+        list(keys),
+        [[row] for row in range(len(keys))],
+        [1] * len(keys),
+    )
+    sessions = read_table(data / "utt2session") if count == "sessions" else None
+    for name, utts in read_enrolments(data).items():
+        for table, what in (index, "vector"), (sessions, "session"):
+            lacking = [utt for utt in utts if table is not None and utt not in table]
+            if lacking:
+                raise UserError(
+                    f"{data}/enrolments: {name}: {lacking[0]} has no {what}"
+                )
+        names.append(name)
+        rows.append([index[utt] for utt in utts])
+        counts.append(len({sessions[u] for u in utts}) if sessions else len(utts))
+    return names, rows, np.array(counts)
 
 
 def main(argv=None) -> int:
-    parser = get_parser()
-    args = parser.parse_args(argv)
+    args = get_parser().parse_args(argv)
     model, scp = Path(args.model), Path(args.embeddings) / "xvector.scp"
-    seen = training_speakers(model)
-    mean = None
-    if args.backend == "cosine_mean":
-        if args.mean_embeddings is None:
-            parser.error("--backend cosine_mean needs --mean-embeddings")
-        seen.append(Path(args.mean_embeddings) / "spk_xvector.scp")
-
-    info = describe_model(model)
-    network, data = model / "final.pt", Path(args.data)
+    folder, data = Path(args.backend), Path(args.data)
+    seen = origin.training_speakers(model)
+    backend = backends.load(folder)
+    if backend.config.learns:
+        seen.append(folder / "speakers")
+    info = origin.describe_model(model)
+    network = model / "final.pt"
     sources = [network, data / "corpus.json", data / "wav.scp"]
     if network.exists():  # untrained references have feature settings of their own
         sources.append(data / "conf" / "features.yaml")
-    check_origin(scp.parent, sources)
-    if args.backend == "cosine_mean":
-        check_origin(Path(args.mean_embeddings), [network])
-    trials = read_trials(args.trials)
-    keys, vectors = kaldi_io.read_vectors(scp)
-    enrol, test = trials.rows({key: row for row, key in enumerate(keys)}, scp)
-    utt2spk = Path(args.data) / "utt2spk"
-    speakers = set(trials.speakers(read_table(utt2spk), utt2spk).names)
-    marks = find_overlap(speakers, seen, args.allow_speaker_overlap)
+    remedy = "extract them again (./run.sh --stage 5)"
+    origin.check_origin(scp.parent, sources, remedy)
+    if backend.config.learns:
+        remedy = "train it again (./run.sh --stage 6)"
+        origin.check_origin(folder, [network], remedy)
 
-    if args.backend == "cosine_mean":
-        mean_scp = Path(args.mean_embeddings) / "xvector.scp"
-        others = kaldi_io.read_vectors(mean_scp)[1]
-        if others.shape[1] != vectors.shape[1]:
-            raise UserError(
-                f"{mean_scp}: dimension {others.shape[1]}, but {scp} has "
-                f"{vectors.shape[1]}: use embeddings of one model"
-            )
-        mean = others.mean(axis=0, dtype=np.float64)
+    trials, speaker_of = read_trials(args.trials), read_speakers(data)
+    keys, vectors = kaldi_io.read_vectors(scp)
+    names, rows, counts = enrolment_table(data, keys, args.count)
+    enrol, test = trials.rows({name: row for row, name in enumerate(names)}, scp)
+    if (test >= len(keys)).any():
+        line = int(np.argmax(test >= len(keys)))
+        raise UserError(
+            f"{args.trials}:{line + 1}: '{trials.test[line]}' is an enrolment of "
+            "several utterances: the second field is one utterance"
+        )
+    speakers = trials.speakers(speaker_of, data / "utt2spk")
+    marks = origin.find_overlap(set(speakers.names), seen, args.allow_speaker_overlap)
     try:
-        scores = cosine_scores(vectors, enrol, test, mean)
+        scores = backend.score(vectors, rows, counts, enrol, test, speakers)
     except UserError as error:
         raise UserError(f"{scp}: {error}") from None
     fingerprint = hashlib.sha256("\n".join(keys).encode() + vectors.tobytes())
@@ -180,7 +125,8 @@ def main(argv=None) -> int:
         scores,
         {
             **info,
-            "backend": args.backend,
+            "backend": folder.name,
+            "backend_sha256": backends.fingerprint(folder),
             "marks": marks,
             "embeddings_sha256": fingerprint.hexdigest(),
         },

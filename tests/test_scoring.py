@@ -8,11 +8,13 @@ import pytest
 from scipy.spatial.distance import cosine
 
 import score_trials
+import train_backend
 from chronovox.cli import UserError
 from chronovox.datadir import write_table
 from chronovox.files import sha256
 from chronovox.kaldi_io import ArkWriter
-from chronovox.scoring import cosine_scores, name_below, read_scores
+from chronovox.scoring import name_below, read_scores
+from chronovox.scoring.cosine import cosine_scores
 from chronovox.trials import Trials, read_trials
 
 
@@ -47,29 +49,43 @@ def world(tmp_path):
     write_embeddings(model / "train", others)
     write_table(model / "spk2id", {f"t{n}": n for n in range(5)})
     (model / "config.yaml").write_text("model: tdnn\nseed: 3\n")
-    return {"data": data, "model": model, "vectors": vectors, "others": others}
+    train = tmp_path / "data" / "train"
+    write_table(train / "utt2spk", {utt: utt[:2] for utt in others})
+    return {
+        "data": data, "train": train, "model": model, "vectors": vectors,
+        "others": others,
+    }  # fmt: skip
 
 
-def score(world, *options, name="scores") -> Path:
+def train(world, name, settings, embeddings="train") -> Path:
+    """Train a back end, whose settings are given as YAML."""
+    model = world["model"]
+    out = model / "backends" / name
+    (model / f"{name}.yaml").write_text(settings)
+    words = [model / f"{name}.yaml", world["train"], model / embeddings, out]
+    assert train_backend.main([str(word) for word in words]) == 0
+    return out
+
+
+def score(world, *options, name="scores", backend=None) -> Path:
     data, model = world["data"], world["model"]
     out = model / name
+    backend = backend or train(world, "cosine", "score: cosine\n")
     paths = [data, data / "list", model / "test", out]
-    assert score_trials.main([*options, "--model", str(model), *map(str, paths)]) == 0
+    words = ["--model", model, "--backend", backend, *options, *paths]
+    assert score_trials.main([str(word) for word in words]) == 0
     return out
 
 
 def test_cosine_agrees_with_scipy_over_several_blocks():
     generator = np.random.default_rng(1)
     vectors = generator.normal(size=(50, 300)).astype(np.float32)
-    mean = generator.normal(size=300)
     enrol, test = generator.integers(50, size=(2, 8000))
-    for offset in (None, mean):
-        scores = cosine_scores(vectors, enrol, test, offset)
-        assert scores.shape == (8000,) and scores.dtype == np.float32
-        shift = 0 if offset is None else offset
-        for n in (0, 1, 217, 218, 7999):
-            expected = 1 - cosine(vectors[enrol[n]] - shift, vectors[test[n]] - shift)
-            assert scores[n] == pytest.approx(expected, abs=1e-6)
+    scores = cosine_scores(vectors, enrol, test)
+    assert scores.shape == (8000,) and scores.dtype == np.float32
+    for n in (0, 1, 217, 218, 7999):
+        expected = 1 - cosine(vectors[enrol[n]], vectors[test[n]])
+        assert scores[n] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_score_does_not_depend_on_the_other_trials():
@@ -103,8 +119,7 @@ def test_scores_are_three_fields_and_exact(world):
 
 
 def test_the_mean_of_other_embeddings_is_subtracted(world):
-    train = str(world["model"] / "train")
-    path = score(world, "--backend", "cosine_mean", "--mean-embeddings", train)
+    path = score(world, backend=train(world, "mean", "center: true\n"))
     mean = np.mean(list(world["others"].values()), axis=0)
     enrol, test, value = path.read_text().split()[:3]
     vectors = world["vectors"]
@@ -148,12 +163,14 @@ def test_speakers_of_training_are_refused(world):
     assert info["marks"] == ["speaker-overlap"]
 
 
-def test_speakers_of_the_mean_are_refused(world):
-    test = str(world["model"] / "test")
-    with pytest.raises(UserError, match=r"3 of 3 speakers .*spk_xvector.scp: s0, s1"):
-        score(world, "--backend", "cosine_mean", "--mean-embeddings", test)
-    # The back end cosine reads no mean.
-    score(world, "--mean-embeddings", test)
+def test_speakers_of_the_back_end_are_refused(world):
+    world["train"] = world["data"]
+    for settings in ("center: true\n", "norm: {kind: s}\n"):
+        backend = train(world, "seen", settings, "test")
+        with pytest.raises(UserError, match=r"3 of 3 speakers .*seen/speakers: s0, s1"):
+            score(world, backend=backend)
+    # Plain cosine learns nothing from them.
+    assert score(world, backend=train(world, "unseen", "length: unit\n", "test"))
 
 
 def test_a_model_without_spk2id_is_untrained_or_refused(world):
@@ -170,14 +187,13 @@ def test_a_mean_of_another_network_is_refused(world):
     for name, digest in (("test", sha256(network)), ("train", "0" * 64)):
         write_table(world["model"] / name / "made_from", {"final.pt": digest})
     assert score(world).exists()
-    train = str(world["model"] / "train")
-    options = ["--backend", "cosine_mean", "--mean-embeddings", train]
-    with pytest.raises(UserError, match=r"train/made_from: .*final.pt has changed"):
-        score(world, *options)
+    backend = train(world, "mean", "center: true\n")
+    with pytest.raises(UserError, match=r"mean/made_from: .*final.pt has changed"):
+        score(world, backend=backend)
     # The mean may be of another corpus.
     made_from = {"corpus.json": "0", "final.pt": sha256(network)}
     write_table(world["model"] / "train" / "made_from", made_from)
-    assert score(world, *options).exists()
+    assert score(world, backend=train(world, "mean", "center: true\n")).exists()
 
 
 def test_embeddings_of_another_network_or_corpus_are_refused(world):
@@ -228,15 +244,19 @@ def test_unknown_keys_are_named_by_line(world):
 
 def test_other_bad_input_is_named(world, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        score(world, "--backend", "cosine_mean")
+        score_trials.main(["--model", "x", "data", "trials", "embeddings", "scores"])
     assert stop.value.code == 2
-    assert "cosine_mean needs --mean-embeddings" in capsys.readouterr().err
-    wide = write_embeddings(tmp_path / "wide", {"u0": np.ones(17)})
-    with pytest.raises(UserError, match="dimension 17, but .* has 16"):
-        score(world, "--backend", "cosine_mean", "--mean-embeddings", str(wide))
+    assert "are required: --backend" in capsys.readouterr().err
+    write_embeddings(world["model"] / "wide", {"t0-0": np.ones(17)})
+    backend = train(world, "wide", "center: true\n", "wide")
+    with pytest.raises(UserError, match="xvector.scp: dimension 16, but .* on 17"):
+        score(world, backend=backend)
+    with pytest.raises(UserError, match="nosuch/config.yaml: no such file"):
+        score(world, backend=tmp_path / "nosuch")
+    backend = train(world, "cosine", "score: cosine\n")
     world["model"] = tmp_path / "no_such_model"
     with pytest.raises(UserError, match="no_such_model: no such directory"):
-        score(world)
+        score(world, backend=backend)
 
 
 def test_names_below_a_directory():

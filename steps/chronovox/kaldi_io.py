@@ -389,3 +389,9 @@ class ArkWriter:
         self._context.__exit__(*error)
         if error[0] is None and self._scp is not None:
             write_table(self._scp, self._entries)
+
+
+def write_array(path, array: np.ndarray) -> None:
+    """Write a file of one float32 matrix or vector, such as Kaldi's mean.vec."""
+    with atomic_write(path, "wb") as stream:
+        matio.write_array(stream, np.ascontiguousarray(array, np.float32), "<", None)

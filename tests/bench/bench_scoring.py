@@ -15,7 +15,7 @@ import numpy as np
 from chronovox import cli
 from chronovox.evaluation import bootstrap, measure
 from chronovox.evaluation.metrics import SortedTrials
-from chronovox.scoring import cosine_scores
+from chronovox.scoring.cosine import cosine_scores
 from chronovox.trials.lists import Speakers
 
 NUM_ONE_BY_ONE = 50000

@@ -1,6 +1,5 @@
 """Scoring of trials, and the score files."""
 
-from chronovox.scoring.cosine import cosine_scores
 from chronovox.scoring.files import name_below, read_info, read_scores, write_scores
 
-__all__ = ["cosine_scores", "name_below", "read_info", "read_scores", "write_scores"]
+__all__ = ["name_below", "read_info", "read_scores", "write_scores"]

@@ -1,0 +1,262 @@
+"""Back ends: what becomes of embeddings before they are compared, and how they are.
+
+A trained back end is a folder: config.yaml; mean.vec and transform.mat (Kaldi), plda
+(Kaldi's <Plda>), cohort.ark and cohort.scp, each where the settings ask for it;
+speakers, `<spk> <number of utterances>`, if anything was learnt from their vectors.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from scipy import linalg
+
+from chronovox import config, datadir, files, kaldi_io
+from chronovox.cli import UserError
+from chronovox.scoring import cosine, plda, plda_file
+from chronovox.scoring.normalisation import (
+    NormConfig,
+    normalised,
+    of_enrolments,
+    of_tests,
+)
+from chronovox.scoring.pairs import Sides, pair_scores
+from chronovox.trials.lists import Speakers
+
+_FILES = (
+    "config.yaml", "mean.vec", "transform.mat", "plda", "cohort.scp", "cohort.ark",
+    "cohort", "speakers", "made_from",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PldaConfig:
+    """num_iters: of EM. smoothing: part of B added to W. length: how vectors are scaled
+    in the model's coordinates, see `plda.Plda.coordinates`."""
+
+    num_iters: int = 10
+    smoothing: float = 0.0
+    length: plda.Length = "expected"
+
+    def __post_init__(self):
+        if not 0 <= self.num_iters <= 1000 or not 0 <= self.smoothing <= 100:
+            raise ValueError("num_iters is from 0 to 1000, smoothing from 0 to 100")
+
+
+@dataclass(frozen=True)
+class BackendConfig:
+    """conf/backends/NAME.yaml, in the order in which it is done.
+
+    center: the mean of the training vectors is subtracted. whiten: they get the
+    identity as covariance. lda_dim: linear discriminant analysis to so many dimensions.
+    length: of each vector, 1 or the square root of its dimension. score: how two are
+    compared. norm: score normalisation, if any.
+    """
+
+    center: bool = False
+    whiten: bool = False
+    lda_dim: int | None = None
+    length: Literal["none", "unit", "sqrt"] = "none"
+    score: Literal["cosine", "plda"] = "cosine"
+    plda: PldaConfig = field(default_factory=PldaConfig)
+    norm: NormConfig | None = None
+
+    def __post_init__(self):
+        if self.whiten and self.lda_dim is not None:
+            raise ValueError("whiten and lda_dim: LDA undoes it, so choose one")
+        if self.lda_dim is not None and self.lda_dim < 1:
+            raise ValueError("lda_dim is from 1 on")
+        if self.score == "cosine" and self.plda != PldaConfig():
+            raise ValueError("plda: has no part in `score: cosine`")
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything comes from training vectors."""
+        parts = self.center, self.whiten, self.lda_dim, self.norm, self.score == "plda"
+        return any(parts)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A trained back end; what the settings do not ask for is None."""
+
+    config: BackendConfig
+    mean: np.ndarray | None = None
+    transform: np.ndarray | None = None
+    model: plda.Plda | None = None
+    cohort: tuple[list[str], np.ndarray] | None = None  # their speakers, raw vectors
+
+    def prepared(self, vectors) -> np.ndarray:
+        """Vectors `(N, D)` centred, transformed and scaled, float32. Raises UserError
+        for one that is of another dimension, or zero where it is to be scaled."""
+        vectors = np.asarray(vectors, np.float32)
+        for array in (self.mean, self.transform):
+            if array is not None and array.shape[-1] != vectors.shape[1]:
+                raise UserError(
+                    f"dimension {vectors.shape[1]}, but the back end was trained on "
+                    f"{array.shape[-1]}: use embeddings of one model"
+                )
+        if self.mean is not None:
+            vectors = vectors - self.mean
+        if self.transform is not None:
+            vectors = vectors @ self.transform.T
+        if self.config.length != "none":
+            vectors = cosine.normalise_length(vectors)
+        if self.config.length == "sqrt":
+            vectors = vectors * np.sqrt(np.float32(vectors.shape[1]))
+        return vectors
+
+    def sides(self, enrol, counts, test) -> Sides:
+        """What enrolments `(N, D)`, means of `counts` vectors, and tests `(M, D)` are
+        compared by; both prepared before. Raises UserError for zero vectors."""
+        if self.model is None:
+            left, right = map(cosine.normalise_length, (enrol, test))
+            return Sides(left, right, np.zeros(len(left), np.float32))
+        length = self.config.plda.length
+        left = self.model.coordinates(enrol, counts, length)
+        right = self.model.coordinates(test, 1, length)
+        return self.model.sides(left, counts, right)
+
+    def score(
+        self, vectors, members: list[list[int]], counts, enrol, test, speakers: Speakers
+    ) -> np.ndarray:
+        """The scores of trials, `(T,)`.
+
+        vectors `(N, D)`; members: the rows of each enrolment; counts: how many
+        recordings each stands for; enrol, test `(T,)`: enrolments and rows; speakers:
+        those of the trials. What no trial uses is left aside. Raises UserError.
+        """
+        used_enrol, first_enrol, enrol = _used(enrol)
+        used_test, first_test, test = _used(test)
+        prepared = self.prepared(vectors)
+        means = np.stack([prepared[members[n]].mean(axis=0) for n in used_enrol])
+        sides = self.sides(means, counts[used_enrol], prepared[used_test])
+        scores = pair_scores(sides, enrol, test)
+        if self.config.norm is None:
+            return scores
+        names, cohort = self.cohort
+        cohort = self.prepared(cohort)
+        others = self.sides(cohort, np.ones(len(cohort)), cohort)
+        # Who is not in the trials gets a number that none of them has.
+        numbers = {spk: n for n, spk in enumerate(speakers.names)}
+        whose = np.array([numbers.get(spk, -1) for spk in names])
+        return normalised(
+            scores, enrol, test,
+            of_enrolments(sides, others, speakers.enrol[first_enrol], whose),
+            of_tests(sides, others, speakers.test[first_test], whose),
+            self.config.norm,
+        )  # fmt: skip
+
+
+def _used(rows):
+    """The distinct rows, where each first stands, and all as numbers of those."""
+    return np.unique(rows, return_index=True, return_inverse=True)
+
+
+def train(
+    settings: BackendConfig, vectors, speakers: list[str], cohort=None
+) -> Backend:
+    """Train on vectors `(N, D)` of speakers, one name each.
+
+    cohort: the speakers and raw vectors of the cohort, where there is one.
+    Raises UserError for too few speakers or vectors.
+    """
+    vectors = np.asarray(vectors, np.float64)
+    numbers = np.unique(speakers, return_inverse=True)[1]
+    mean = transform = model = None
+    if settings.center:
+        mean = vectors.mean(axis=0).astype(np.float32)
+        vectors = vectors - mean
+    if settings.whiten:
+        transform = _whitening(vectors)
+    if settings.lda_dim is not None:
+        transform = _lda(vectors, numbers, settings.lda_dim)
+    if settings.score == "plda":
+        prepared = Backend(settings, None, transform).prepared(vectors)
+        model = plda.train(prepared, numbers, settings.plda.num_iters)
+        model = model.smoothed(settings.plda.smoothing)
+    return Backend(settings, mean, transform, model, cohort)
+
+
+def _whitening(vectors: np.ndarray) -> np.ndarray:
+    """The symmetric matrix `(D, D)` that gives centred vectors the covariance 1."""
+    values, axes = linalg.eigh(np.cov(vectors.T, bias=True))
+    if values[0] <= 1e-10 * values[-1]:
+        raise UserError(
+            f"whiten: the covariance of {len(vectors)} vectors of dimension "
+            f"{vectors.shape[1]} is singular: use lda_dim, or more utterances"
+        )
+    return (axes / np.sqrt(values) @ axes.T).astype(np.float32)
+
+
+def _lda(vectors: np.ndarray, speakers: np.ndarray, dim: int) -> np.ndarray:
+    """The directions `(dim, D)` in which speakers differ most for their own variance,
+    scaled so that this is 1."""
+    means, counts, scatter = plda.speaker_statistics(vectors, speakers)
+    most = min(vectors.shape[1], len(means) - 1)
+    if dim > most:
+        raise UserError(
+            f"lda_dim: {dim}, but {len(means)} speakers and vectors of dimension "
+            f"{vectors.shape[1]} allow {most} at the most"
+        )
+    means = means - vectors.mean(axis=0)
+    between = (counts * means).T @ means / len(vectors)
+    try:
+        _, axes = linalg.eigh(between, scatter / len(vectors))
+    except linalg.LinAlgError:
+        raise UserError(
+            f"lda_dim: the covariance of a speaker's vectors is singular: "
+            f"{len(vectors)} utterances are too few for dimension {vectors.shape[1]}"
+        ) from None
+    return axes.T[::-1][:dim].astype(np.float32)
+
+
+def save(backend: Backend, folder: Path, utts_of: dict[str, int]) -> None:
+    """Write a back end, config.yaml last; utts_of: speaker -> number of utterances."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    if backend.mean is not None:
+        kaldi_io.write_array(folder / "mean.vec", backend.mean)
+    if backend.transform is not None:
+        kaldi_io.write_array(folder / "transform.mat", backend.transform)
+    if backend.model is not None:
+        plda_file.write_plda(folder / "plda", backend.model)
+    if backend.cohort is not None:
+        names = [f"{number:07d}" for number in range(len(backend.cohort[0]))]
+        with kaldi_io.ArkWriter(
+            folder / "cohort.ark", folder / "cohort.scp", ndim=1
+        ) as writer:
+            for name, vector in zip(names, backend.cohort[1], strict=True):
+                writer.write(name, vector)
+        speakers = dict(zip(names, backend.cohort[0], strict=True))
+        datadir.write_table(folder / "cohort", speakers)
+    if backend.config.learns:
+        datadir.write_table(folder / "speakers", utts_of)
+    config.save(backend.config, folder / "config.yaml")
+
+
+def load(folder: Path) -> Backend:
+    """Read a trained back end. Raises UserError if a part is missing or damaged."""
+    settings = config.load(folder / "config.yaml", BackendConfig)
+    mean = transform = model = cohort = None
+    if settings.center:
+        mean = kaldi_io.read_vector(str(folder / "mean.vec"))
+    if settings.whiten or settings.lda_dim is not None:
+        transform = kaldi_io.read_matrix(str(folder / "transform.mat"))
+    if settings.score == "plda":
+        model = plda_file.read_plda(folder / "plda")
+    if settings.norm is not None:
+        names, vectors = kaldi_io.read_vectors(folder / "cohort.scp")
+        speakers = datadir.read_table(folder / "cohort")
+        if sorted(speakers) != names:
+            raise UserError(f"{folder}/cohort: not of cohort.scp: train it again")
+        cohort = [speakers[name] for name in names], vectors
+    return Backend(settings, mean, transform, model, cohort)
+
+
+def fingerprint(folder: Path) -> str:
+    """The SHA-256 of what a trained back end scores by."""
+    paths = [folder / name for name in _FILES if name != "cohort.scp"]
+    return files.fingerprint("", paths)

@@ -1,0 +1,150 @@
+"""Score normalisation by a cohort: Z-, T-, S- and adaptive S-norm.
+
+Auckenthaler, Carey and Lloyd-Thomas (Digital Signal Processing, 2000); Matějka et al.,
+"Analysis of score normalization in multilingual speaker recognition" (Interspeech
+2017). The standard deviation is that of the N cohort scores themselves, divided by N.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from chronovox.cli import UserError
+from chronovox.scoring.pairs import Sides, score_blocks
+
+Kind = Literal["z", "t", "s", "as1", "as2"]
+_GATHERED = 2**22
+
+
+@dataclass(frozen=True)
+class NormConfig:
+    """kind: which scores of the cohort normalise a trial.
+
+    z: all those with the enrolment; t: with the test; s: the mean of both. as1: of
+    each side, the `top` highest; as2: of each side, those of the `top` cohort members
+    that score highest with the other. cohort: a vector for each training speaker (the
+    mean), or utterance, or for each speaker and age group, of every age group equally
+    many.
+    """
+
+    kind: Kind = "as1"
+    top: int = 300
+    cohort: Literal["speakers", "utterances", "ages"] = "speakers"
+
+    def __post_init__(self):
+        if self.top < 2:
+            raise ValueError("top is from 2 on")
+
+    @property
+    def adaptive(self) -> bool:
+        return self.kind in ("as1", "as2")
+
+
+class CohortSide(NamedTuple):
+    """One side of all trials against the cohort: `(N, K)`, `(C, K)`, and who they are.
+
+    own `(N,)`, cohort `(C,)`: numbers of speakers; equal ones are left out.
+    """
+
+    sides: Sides
+    own: np.ndarray
+    cohort: np.ndarray
+
+    def blocks(self):
+        """Blocks of rows and their scores `(B, C)`, -inf where the speaker is one."""
+        shared = np.isin(self.own, self.cohort)
+        for rows, scores in score_blocks(self.sides):
+            for row in np.flatnonzero(shared[rows]):
+                scores[row, self.cohort == self.own[rows][row]] = -np.inf
+            yield rows, scores
+
+
+def of_enrolments(sides: Sides, cohort: Sides, own, cohort_speakers) -> CohortSide:
+    """Enrolments with the cohort as tests."""
+    return CohortSide(Sides(sides.left, cohort.right, sides.bias), own, cohort_speakers)
+
+
+def of_tests(sides: Sides, cohort: Sides, own, cohort_speakers) -> CohortSide:
+    """Tests with the cohort as enrolments."""
+    ones = np.ones((len(sides.right), 1), sides.right.dtype)
+    turned = Sides(
+        np.concatenate([sides.right, ones], axis=1),
+        np.concatenate([cohort.left, cohort.bias[:, None]], axis=1),
+        np.zeros(len(sides.right), sides.right.dtype),
+    )
+    return CohortSide(turned, own, cohort_speakers)
+
+
+def normalised(
+    scores, enrol, test, enrolments: CohortSide, tests: CohortSide, config: NormConfig
+) -> np.ndarray:
+    """Scores `(T,)` of rows `enrol[n]` and `test[n]` after normalisation, float64.
+
+    Raises UserError for a cohort that leaves fewer than two scores to a side, or whose
+    scores do not vary.
+    """
+    scores = np.asarray(scores, np.float64)
+    if config.kind == "as2":
+        sides = [
+            (_of_others(enrolments, tests, enrol, test, config.top)),
+            (_of_others(tests, enrolments, test, enrol, config.top)),
+        ]
+    else:
+        wanted = {"z": (True, False), "t": (False, True)}.get(config.kind, (True, True))
+        top = config.top if config.adaptive else None
+        sides = [
+            tuple(values[rows] for values in _of_own(side, top))
+            for side, rows, want in zip(
+                (enrolments, tests), (enrol, test), wanted, strict=True
+            )
+            if want
+        ]
+    return np.mean([(scores - mean) / std for mean, std in sides], axis=0)
+
+
+def _of_own(side: CohortSide, top: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, `(N,)`, of each row's `top` (or all) scores."""
+    mean, std = np.empty((2, len(side.own)))
+    for rows, scores in side.blocks():
+        if top is not None and top < scores.shape[1]:
+            scores.partition(scores.shape[1] - top, axis=1)
+            scores = scores[:, -top:]
+        mean[rows], std[rows] = _moments(scores)
+    return mean, std
+
+
+def _of_others(
+    side: CohortSide, other: CohortSide, rows, other_rows, top: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, `(T,)`, of scores of `rows` with those cohort
+    members that score highest with `other_rows`."""
+    top = min(top, len(other.cohort))
+    best = np.empty((len(other.own), top), np.int32)
+    for block, scores in other.blocks():
+        best[block] = np.argpartition(scores, scores.shape[1] - top, axis=1)[:, -top:]
+    order = np.argsort(rows, kind="stable")
+    bounds = np.searchsorted(rows[order], np.arange(len(side.own) + 1))
+    mean, std = np.empty((2, len(rows)))
+    for block, scores in side.blocks():
+        pairs = order[bounds[block.start] : bounds[min(block.stop, len(side.own))]]
+        step = max(1, _GATHERED // top)
+        for first in range(0, len(pairs), step):
+            some = pairs[first : first + step]
+            picked = scores[rows[some, None] - block.start, best[other_rows[some]]]
+            mean[some], std[some] = _moments(picked)
+    return mean, std
+
+
+def _moments(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each row, those that are -inf left out."""
+    known = np.isfinite(scores)
+    if known.sum(axis=1).min() < 2:
+        raise UserError(
+            "fewer than two members of the cohort are left for an utterance"
+        )
+    mean = np.mean(scores, axis=1, dtype=np.float64, where=known)
+    std = np.std(scores, axis=1, dtype=np.float64, where=known)
+    if not std.all():
+        raise UserError("the scores of an utterance with the cohort are all the same")
+    return mean, std

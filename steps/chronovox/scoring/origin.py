@@ -1,0 +1,92 @@
+"""What scores come from: model, settings, and speakers that no trial may share."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from chronovox.cli import UserError, log
+from chronovox.datadir import read_lines, read_table
+from chronovox.files import sha256
+from chronovox.scoring.files import name_below
+
+OVERLAP_MARK = "speaker-overlap"
+
+
+def describe_model(model: Path) -> dict:
+    """Name, seed and fingerprint of the configuration, the seed left out of it."""
+    if not model.is_dir():
+        raise UserError(
+            f"{model}: no such directory: train it (./run.sh --stage 4), or give "
+            "--model EXP_M"
+        )
+    seed, fingerprint = None, "-"
+    config = model / "config.yaml"
+    if config.exists():
+        text = "\n".join([*read_lines(config), ""])
+        line = re.search(r"^seed: *([0-9]{1,10}) *$\n?", text, re.MULTILINE)
+        if line:
+            seed = int(line[1])
+            text = text.replace(line[0], "", 1)
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return {"model": name_below("exp", model), "seed": seed, "config": fingerprint}
+
+
+def training_speakers(model: Path) -> list[Path]:
+    """The table of the speakers that trained the model; none if it is untrained.
+
+    Raises UserError if a trained model has lost it.
+    """
+    path = model / "spk2id"
+    if path.exists():
+        return [path]
+    for name in ("config.yaml", "final.pt"):
+        if (model / name).exists():
+            raise UserError(
+                f"{path}: no such file, but {model / name} is there: without the "
+                "speakers of the training no honest trial can be told: restore it"
+            )
+    return []
+
+
+def check_origin(folder: Path, sources: list[Path], remedy: str) -> None:
+    """Refuse a folder of which one of `sources` has changed since it was made.
+
+    Raises UserError. The record of what it was made from is `made_from` in it.
+    """
+    record = folder / "made_from"
+    made_from = read_table(record) if record.exists() else {}
+    for path in sources:
+        now = sha256(path) if path.exists() else None
+        if now and not record.exists():
+            raise UserError(
+                f"{record}: no such file: nothing tells whether {path} made what is "
+                f"in {folder}: {remedy}"
+            )
+        if made_from.get(path.name) != now:
+            raise UserError(
+                f"{record}: {path} has changed since {folder} was made: {remedy}"
+            )
+
+
+def find_overlap(speakers: set[str], tables, allow: bool) -> list[str]:
+    """Marks for a list whose `speakers` occur in tables keyed by speaker.
+
+    Raises UserError if some do and `allow` is false.
+    """
+    marks = []
+    for table in tables:
+        shared = sorted(speakers.intersection(read_table(table, None)))
+        if not shared:
+            continue
+        problem = (
+            f"{len(shared)} of {len(speakers)} speakers of the trials are in {table}: "
+            f"{', '.join(shared[:5])}{', ...' if len(shared) > 5 else ''}"
+        )
+        if not allow:
+            raise UserError(
+                f"{problem}: use trials of other speakers, or mark the results by "
+                "score_trials.py --allow-speaker-overlap true"
+            )
+        log.warning("%s: the results will be marked", problem)
+        marks = [OVERLAP_MARK]
+    return marks
