@@ -34,6 +34,8 @@ Options (default):
   --model-config FILE     what to train (conf/xvector_aam.yaml)
   --seeds NUMBERS         seeds of training: one model each ('1')
   --model DIR             take this trained model through stages 5 to 7 instead
+  --backends NAMES        ways to score, of conf/backends/NAME.yaml ('cosine asnorm
+                          plda')
   --train-opts WORDS      options for steps/train_embedding.py, split at blanks ('')
   --device NAME           auto, cpu or cuda, for training (auto)
   --allow-pipes BOOL      run the commands that wav.scp holds (false)
@@ -51,6 +53,7 @@ face_config=
 model_config=conf/xvector_aam.yaml
 seeds=1
 model=
+backends="cosine asnorm plda"
 train_opts=
 device=auto
 allow_pipes=false
@@ -173,22 +176,19 @@ if begin 5; then
 fi
 
 if begin 6; then
+  score() {
+    steps/score_trials.sh --trials "$trials" --backends "$1" data/train data/test "$2"
+  }
+  for m in "${models[@]}"; do score "$backends" "$m"; done
+  for m in exp/floor exp/channel; do score "cosine cosine_mean" $m; done
   for name in $trials; do
-    list=data/test/trials/$name
-    for m in "${models[@]}" exp/floor exp/channel; do
-      for backend in cosine cosine_mean; do
-        steps/score_trials.py --backend $backend --model "$m" \
-          --mean-embeddings "$m/embeddings_train" \
-          data/test "$list" "$m/embeddings_test" "$m/scores_test/$name.$backend"
-      done
-    done
-    for backend in cosine cosine_mean; do
-      steps/compute_metrics.py data/test "$list" \
+    for backend in $backends; do
+      steps/compute_metrics.py data/test "data/test/trials/$name" \
         "${models[@]/%//scores_test/$name.$backend}" exp/results
     done
     for m in exp/floor exp/channel; do
-      steps/compute_metrics.py --best-of true data/test "$list" \
-        "$m/scores_test/$name.cosine" "$m/scores_test/$name.cosine_mean" exp/results
+      steps/compute_metrics.py --best-of true data/test "data/test/trials/$name" \
+        "$m/scores_test/$name".cosine{,_mean} exp/results
     done
   done
 fi

@@ -55,5 +55,5 @@ if [ ${#corpora[@]} -gt 0 ] || [ ${#prepare[@]} -gt 0 ]; then
   export OWN_OPTIONS
 fi
 
-exec ../../run.sh --seeds "1 2 3" --trials random \
+exec ../../run.sh --seeds "1 2 3" --trials random --backends "cosine cosine_mean" \
   --model-config conf/xvector_aam.yaml ${rest[@]+"${rest[@]}"}

@@ -53,6 +53,7 @@ JOB_ARRAYS = {0: 2, 1: 4, 3: 6, 4: 1, 5: 6}  # Slurm takes some seconds more for
 WORDS = (
     "./run.sh", "--trials", "random near", "--nj", "2", "--device", "cpu",
     "--model-config", "conf/killed.yaml", "--face-config", "tests/face_age_tiny.yaml",
+    "--backends", "cosine asnorm",
 )  # fmt: skip
 SIZE = (
     "  tiny: {train: 6, dev: 4, test: 6, face: 2, portraits: 20, accents: 1,\n"
