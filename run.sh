@@ -27,7 +27,8 @@ Options (default):
   --nj N                  jobs of a stage (the number of processors)
   --prepare-opts WORDS    options for local/prepare_data.sh, split at blanks ('')
   --trials NAMES          trial lists, of conf/trials/NAME.yaml, or all ('random hard
-                          match-CA10 only-CA10'); on development data the first
+                          match-CA10 only-CA10')
+  --dev-trials NAME       the list of development data (the first of --trials)
   --trials-seed N         seed of the trial lists (1)
   --face-config FILE      ages of faces (conf/dex.yaml; where a network is trained on
                           data/portraits, conf/face_age.yaml)
@@ -48,6 +49,7 @@ stop_stage=7
 nj=$(env -u OMP_NUM_THREADS nproc) # which would obey it
 prepare_opts=
 trials="random hard match-CA10 only-CA10"
+dev_trials=
 trials_seed=1
 face_config=
 model_config=conf/xvector_aam.yaml
@@ -72,6 +74,7 @@ usage_error() { printf 'run.sh: %s\n%s\n' "$1" "$help_message" >&2; exit 2; }
   trials="random $(printf '%s\n' conf/trials/*.yaml |
     sed 's|.*/||; s/\.yaml$//; /^random$/d' | xargs)"
 [[ $trials =~ ^[^\ ] ]] || usage_error "--trials: expected names, got '$trials'"
+[ -n "$dev_trials" ] || dev_trials=${trials%% *}
 if [ -n "$model" ]; then
   [ "$stop_stage" -ge 5 ] || usage_error "--model has no part in stages 0 to 4"
   [ -f "$model/final.pt" ] || { echo "run.sh: no $model/final.pt" >&2; exit 1; }
@@ -97,15 +100,10 @@ begin() {
   echo "run.sh: stage $(echo "$STAGES" | grep "^$1 ")" || exit 1
 }
 
-# The trial lists of a set: all on test data, the first on development data.
 select_trials() {
-  case $1 in train) names= ;; dev) names=${trials%% *} ;; test) names=$trials ;; esac
-  for name in $names; do
-    # A list without rules was made by others.
-    [ -f "conf/trials/$name.yaml" ] || [ ! -f "data/$1/trials/$name" ] || continue
-    steps/select_trials.py --rules "conf/trials/$name.yaml" --seed "$trials_seed" \
-      "data/$1" "data/$1/trials/$name"
-  done
+  case $1 in train) names= ;; dev) names=$dev_trials ;; test) names=$trials ;; esac
+  # shellcheck disable=SC2086  # names are split at blanks
+  steps/select_trials.sh --seed "$trials_seed" "data/$1" $names
 }
 
 if begin 0; then
@@ -155,7 +153,7 @@ if begin 4; then
     echo "run.sh: training $m: $m/log/train.log"
     # shellcheck disable=SC2086  # train_opts is split at blanks
     $cuda_cmd --gpu "$gpu" "$m/log/train.log" steps/train_embedding.py $train_opts \
-      --device "$device" --seed "$seed" --dev-trials "data/dev/trials/${trials%% *}" \
+      --device "$device" --seed "$seed" --dev-trials "data/dev/trials/$dev_trials" \
       "$model_config" data/train data/dev "$m"
   done
 fi

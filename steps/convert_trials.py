@@ -8,7 +8,8 @@ Usage: steps/convert_trials.py [options] DATA LIST OUT
 Reads `1 spk/video/00001.wav spk/video/00002.wav`, the label first or last, as 1, 0,
 target or nontarget, utterances as paths or joined by dashes; writes `<enrol> <test>
 target|nontarget`. --to voxceleb: the other way round, label first. The order stays.
-Trials with an utterance that DATA lacks are left out and listed in OUT.dropped.
+Trials with an utterance that DATA lacks, or of one with itself, are left out and listed
+in OUT.dropped.
 """
 
 from pathlib import Path
@@ -38,13 +39,14 @@ def get_parser():
 
 
 def known_trials(trials: Trials, utt2spk, args) -> Trials:
-    """Those whose utterances are in the data; lists the others. Raises UserError."""
-    pairs = zip(trials.enrol, trials.test, strict=True)
-    known = np.array([one in utt2spk and other in utt2spk for one, other in pairs])
-    dropped = [
-        f"{trials.enrol[n]} {trials.test[n]} line {n + 1}: not both in {args.data}"
-        for n in np.flatnonzero(~known)
-    ]
+    """Those of two utterances of the data; lists the others. Raises UserError."""
+    pairs = list(zip(trials.enrol, trials.test, strict=True))
+    known = np.array([a != b and a in utt2spk and b in utt2spk for a, b in pairs])
+    dropped = []
+    for number in np.flatnonzero(~known).tolist():
+        one, other = pairs[number]
+        why = f"not both in {args.data}" if one != other else "compared with itself"
+        dropped.append(f"{one} {other} line {number + 1}: {why}")
     path = Path(f"{args.out}.dropped")
     write_lines(path, dropped)
     counts = len(trials), int(known.sum()), len(dropped)
@@ -62,6 +64,8 @@ def known_trials(trials: Trials, utt2spk, args) -> Trials:
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
+    if Path(args.out).exists() and Path(args.out).samefile(args.list):
+        raise UserError(f"{args.out}: is the list itself: write to another file")
     utt2spk = read_table(Path(args.data) / "utt2spk")
     if args.to == "kaldi":
         trials = known_trials(read_published(args.list), utt2spk, args)

@@ -84,6 +84,7 @@ def main(argv=None) -> int:
         fingerprint = files.fingerprint(of_settings + json.dumps(some), some.values())
         done = read_done(record, fingerprint)
         if not done:
+            record.unlink(missing_ok=True)  # it is of the ark that is there
             results = ages.estimate_all(
                 network, read, [*some.values()], settings.batch_size
             )

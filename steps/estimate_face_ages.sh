@@ -50,7 +50,7 @@ lock_folder "$exp"
 # What an earlier run left must not be taken for the result of one that fails; but a
 # job looks itself at the faces that it had done.
 rm -f "$exp/face2age" "$exp/face_age.scp" "$exp/face_age.ark" \
-  "$parts"/{face2age,dropped}.* "$parts"/face_age.*.scp
+  "$parts"/face2age* "$parts"/dropped.* "$parts"/face_age*
 split_table "$faces" "$parts/face.JOB.scp"
 
 gpu=()

@@ -21,11 +21,11 @@ is right, and their mean may be the age at which nobody was recorded.
 
 Writes into DATA
   utt2age           <utt> <years>
-  utt2age.source    who wrote them, from which file
+  utt2age.source    who wrote them, from which file (the beginning of its SHA-256)
   utt2age.dropped   utterances without an age
   utt2age.rejected  entries of FILE that were not believed, with line or key
 
-Ages of another source, and another FILE is one, are not written over.
+Ages of another source are not written over; another FILE is one, whatever its name.
 """
 
 from pathlib import Path
@@ -33,9 +33,9 @@ from pathlib import Path
 from chronovox import cli
 from chronovox.ages import claim, read_sessions, write_ages
 from chronovox.ages.published import match, read_csv, read_segment2age, read_utt2age
-from chronovox.cli import log
+from chronovox.cli import UserError, log
 from chronovox.coverage import list_dropped
-from chronovox.files import write_lines
+from chronovox.files import sha256, write_lines
 
 COLUMNS = "VoxCeleb_ID,video_id,age"
 
@@ -77,13 +77,16 @@ def read_entries(args):
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     data = Path(args.data)
-    source = f"import_ages {Path(args.file).name}: --format {args.format}"
+    if not Path(args.file).is_file():
+        raise UserError(f"{args.file}: no such file")
+    source = f"import_ages {Path(args.file).name} {sha256(args.file)[:12]}: "
+    source += f"--format {args.format}"
     if args.format == "csv":
         source += f" --columns {','.join(args.columns)}"
-    claim(data, source)
     sessions = read_sessions(data)
     entries = read_entries(args)
     matched = match(entries, sessions.values(), args.file)
+    claim(data, source)
     path = data / "utt2age.rejected"
     write_lines(path, matched.rejected)
     log.info(
@@ -96,7 +99,8 @@ def main(argv=None) -> int:
         if session in matched.ages
     }
     dropped = {
-        utt: f"no age of session {session} of {spk} in {args.file}"
+        utt: f"session {session} of {spk}: "
+        + (f"rejected: {path}" if (spk, session) in matched.refused else "not in FILE")
         for utt, (spk, session) in sessions.items()
         if utt not in ages
     }

@@ -108,9 +108,9 @@ def main(argv=None) -> int:
         f"label_ages {Path(args.face2age).name}: --by {args.by} "
         f"--statistic {args.statistic} --min-faces {args.min_faces}"
     )
-    claim(data, source)
     groups = read_groups(data, args.by)
     faces = read_face_ages(data, args.face2age, groups)
+    claim(data, source)
     num_faces = {utt: len(faces.get(group, ())) for utt, group in groups.items()}
     center = STATISTICS[args.statistic]
     age = {g: center(ages) for g, ages in faces.items() if len(ages) >= args.min_faces}

@@ -43,6 +43,10 @@ if grep -qs '^import_ages ' "$data/utt2age.source"; then skip "has imported ages
 [ -n "$config" ] || [ -f conf/dex.yaml ] ||
   skip "has faces, but there is no conf/dex.yaml that names a network: no ages"
 
+# Nobody must take ages of an earlier run for those of one that fails.
+if grep -qs '^label_ages ' "$data/utt2age.source"; then
+  rm -f "$data"/utt2age "$data"/utt2age.* "$data"/utt2age_std "$data"/utt2num_faces
+fi
 steps/estimate_face_ages.sh --nj "$nj" --cmd "$cmd" --config "${config:-conf/dex.yaml}" \
   --max-fail-ratio "$max_fail_ratio" "$data" "$exp"
 steps/label_ages.py --max-fail-ratio "$max_fail_ratio" "$data" "$exp/face2age"

@@ -2,21 +2,22 @@
 """Print what the years between two recordings cost: only-CAg minus match-CAg.
 
 The targets of the one are g years or more apart, those of the other at most 2. Not
-every enrolment of only-CAg has a target so near in time; so of only-CAg those trials
-count whose enrolment, or non-target, match-CAg has too. Then speakers, enrolments and
-non-targets are the same, and the difference of the error rates is the effect of age;
-its interval comes from the same draws of speakers for both lists.
+every enrolment of only-CAg has as many targets so near in time; so of only-CAg those
+non-targets count that match-CAg has too, and of an enrolment as many targets as there.
+Then speakers, enrolments and non-targets are the same, and the difference of the error
+rates is the effect of age; its interval comes from the same draws of speakers for both.
 
 Usage: steps/measure_age_effect.py [options] DATA SCORES_DIR [SCORES_DIR ...]
   e.g.: steps/measure_age_effect.py data/test exp/xvector_aam_s1/scores_test
 
-Reads DATA/trials/{only,match}-CAg and SCORES_DIR/{only,match}-CAg.BACKEND, for every g
-that has all four. Columns: the model, g, the targets of only-CAg that count, their
-speakers, the EER of both lists and their difference with its 95 % interval, in percent;
-no interval for fewer than 5 speakers.
+Reads DATA/trials/{only,match}-CAg and SCORES_DIR/{only,match}-CAg.BACKEND, with what
+steps/score_trials.py wrote beside it (.json), for every g that has all four. Columns:
+the model, g, the targets of each list, their speakers, the EER of both and its
+difference with a 95 % interval, in percent; no interval for fewer than 5 speakers.
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -60,20 +61,19 @@ def gaps_of(data: Path, scores: Path, backend: str) -> list[int]:
 def kept(only, match) -> np.ndarray:
     """Which trials of only-CAg count, `(N,)`. Raises UserError for another's lists."""
     nontargets = match.nontargets()
-    enrolments = set(match.enrol)
+    targets = zip(match.enrol, match.is_target, strict=True)
+    left = Counter(enrol for enrol, is_target in targets if is_target)
     if not nontargets <= only.nontargets():
         raise UserError(
             f"{match.path}: has non-targets that {only.path} has not: select both of "
             "one seed"
         )
-    return np.array(
-        [
-            enrol in enrolments if target else (enrol, test) in nontargets
-            for enrol, test, target in zip(
-                only.enrol, only.test, only.is_target, strict=True
-            )
-        ]
-    )
+    counts = np.zeros(len(only), bool)
+    rows = zip(only.enrol, only.test, only.is_target, strict=True)
+    for number, (enrol, test, target) in enumerate(rows):
+        counts[number] = left[enrol] > 0 if target else (enrol, test) in nontargets
+        left[enrol] -= bool(target)
+    return counts
 
 
 def measure(
@@ -114,6 +114,8 @@ def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     data, rows = Path(args.data), [HEADER]
     for scores in map(Path, args.scores):
+        if not scores.is_dir():
+            raise UserError(f"{scores}: no such folder: score the trials (--stage 6)")
         for gap in gaps_of(data, scores, args.backend):
             rows.append(measure(data, scores, args.backend, gap, args.draws))
     if len(rows) == 1:

@@ -7,9 +7,10 @@ Usage: steps/select_trials.py --rules conf/trials/NAME.yaml [--seed N] DATA TRIA
 
 Reads utt2spk and, where the rules need them, utt2session, spk2gender, spk2nationality,
 utt2age and utt2age_std. Every utterance is an enrolment once. Its partners are drawn
-uniformly from those that the rules allow; the draw depends on the seed and the
-utterance alone. No utterance is compared with itself, and no pair occurs twice, in
-either order. Non-targets match the targets found in number.
+uniformly from those that the rules allow; the draw depends on the seed and on which
+utterances there are. No utterance is compared with itself, and no pair occurs twice, in
+either order. Non-targets match the targets found in number. Where partners are few, no
+pair that could be added is left out, but more might be found in another order.
 
 Writes
   TRIALS            <enrol> <test> target|nontarget
@@ -51,6 +52,8 @@ def main(argv=None) -> int:
     path = Path(args.trials)
     check_name(path.name)
     rules, base = read_rules(args.rules)
+    for suffix in ("", ".stats", ".shortages"):  # what is there is of other data
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
     pool = read_pool(args.data, [rules, base] if base else [rules], args.rules)
     allowance = Allowance(pool, rules)
     trials, shortages = select(allowance, args.seed, base and Allowance(pool, base))
@@ -72,12 +75,12 @@ def main(argv=None) -> int:
     gap = np.abs(pool.age[enrol] - pool.age[test])
     numbers = describe(trials.is_target, pool.speaker[enrol], gap)
     num_spk = numbers["spk"]
-    write_trials(path, trials)
     write_lines(path.with_name(f"{path.name}.shortages"), map(str, shortages))
     write_lines(
         path.with_name(f"{path.name}.stats"),
         [f"{name} {number}" for name, number in numbers.items()],
     )
+    write_trials(path, trials)
     log.info(
         "%s: %d utterances in; %d target and %d non-target trials of %d enrolment "
         "speakers out; %d shortages (%s.shortages)",

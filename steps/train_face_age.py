@@ -8,7 +8,7 @@ newest checkpoint; if settings, list or pictures have changed it starts anew; a
 finished training is left as it is.
 
 Usage: steps/train_face_age.py [options] CONFIG LIST EXP
-e.g.:  steps/train_face_age.py conf/face_age.yaml data/portraits/list exp/face_age
+e.g.:  steps/train_face_age.py conf/face_age.yaml data/portraits exp/face_age
 
 LIST has lines `<path of a picture> <age in years>`. Writes EXP/final.pt, the network;
 EXP/config.yaml, the settings for steps/estimate_face_ages.sh; EXP/training.yaml,

@@ -9,7 +9,10 @@ import torch
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from chronovox.checkpoints.filling import fill
-from chronovox.models.vgg16 import DEPTHS, MEAN_BGR, VGG16, VGG16Config
+from chronovox.models.vgg16 import DEPTHS, VGG16, VGG16Config
+
+# Of the ILSVRC training images, as published with VGG-16: blue, green, red.
+MEAN_BGR = (103.939, 116.779, 123.68)
 
 # Fields of caffe.proto that a file of weights needs: name, number, type, packed.
 _INT64, _INT32, _FLOAT, _DOUBLE, _TEXT = "INT64", "INT32", "FLOAT", "DOUBLE", "STRING"

@@ -1,5 +1,7 @@
 """What the years cost: only-CAg minus match-CAg."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -76,12 +78,16 @@ def test_the_difference_is_of_trials_that_both_lists_have(data, tmp_path, capsys
         [line.split() for line in (data / f"trials/{kind}-CA10").open()]
         for kind in ("only", "match")
     )
-    common = {enrol for enrol, _, _ in match}
+    common = Counter(enrol for enrol, _, label in match if label == "target")
     assert all(enrol[4] != "2" for enrol in common)  # nothing is near 45 years
     assert len(common) > 20 and not any(enrol.startswith(ALONE) for enrol in common)
-    both = [row for row in only if row[2] == "target" or row in match]
-    both = [row for row in both if row[0] in common]
-    num_targets = sum(row[2] == "target" for row in both)
+    assert set(common.values()) == {1, 2}
+    both = [row for row in only if row[2] == "nontarget" and row in match]
+    for enrol, number in common.items():
+        own = [row for row in only if row[0] == enrol and row[2] == "target"]
+        assert len(own) >= number
+        both += own[:number]
+    num_targets = common.total()
     assert 0 < num_targets < sum(row[2] == "target" for row in only)
     rates = []
     for kind, rows in ("only", both), ("match", match):

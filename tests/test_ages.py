@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -242,9 +243,16 @@ def test_ages_of_another_source_stay(data, tmp_path):
         UserError, match="import_ages segment2age.npy.*not by label_age"
     ):
         label(data, face2age)
-    other = shutil.copy(npy, tmp_path / "other.npy")
-    with pytest.raises(UserError, match="not by import_ages other.npy"):
-        import_file(data, "segment2age", other)
+    before = (data / "utt2age").read_bytes()
+    import_file(data, "segment2age", npy)
+    for folder, ages in (("other", {}), (".", {"a-1": 22.5})):  # of the same name, too
+        other = tmp_path / folder / "segment2age.npy"
+        if folder == "other":
+            other = shutil.copy(npy, tmp_path / "other.npy")
+        write_numbers(other, VIDEO_AGES | ages)
+        with pytest.raises(UserError, match=f"not by import_ages {other.name}"):
+            import_file(data, "segment2age", other)
+    assert (data / "utt2age").read_bytes() == before
 
 
 def test_ages_that_nobody_signed_stay(data):
@@ -403,7 +411,6 @@ def test_hostile_files_run_no_code(tmp_path):
         (numpy_file([{"a": 1.0}]), r"it holds an array: .*\(1,\)"),
         (numpy_file("text"), "it is another object"),
         (numpy_file({1: 2.0}), "a key is of type int"),
-        (numpy_file({"a": "29"}), "a value is no number but of type str"),
         (numpy_file({"a": True}), "a value is no number but of type bool"),
         (numpy_file({"a": np.complex64(1)}), "a value is no number"),
         (numpy_file({"a": 10**400}), "it holds|too large"),
@@ -413,6 +420,37 @@ def test_other_numpy_files_are_refused(tmp_path, content, message):
     path = put(tmp_path / "x.npy", content)
     with pytest.raises(UserError, match=rf"x\.npy: not a dictionary.*({message})"):
         read_numbers(path)
+
+
+def test_values_that_are_no_numbers_are_rejected_one_by_one(data, tmp_path):
+    npy = put(tmp_path / "x.npy", numpy_file(VIDEO_AGES | {"a-1": None, "a-2": "old"}))
+    assert import_file(data, "segment2age", npy, "--max-fail-ratio", "0.9") == 0
+    rejected = (data / "utt2age.rejected").read_text().splitlines()
+    assert rejected == ["key 'a-1': 'None' is not a number",
+                        "key 'a-2': 'old' is not a number"]  # fmt: skip
+    dropped = (data / "utt2age.dropped").read_text()
+    assert f"a-1-1 session 1 of a: rejected: {data}/utt2age.rejected\n" in dropped
+    npy = put(npy, numpy_file({"b-1": 30.0}))
+    for path in data.glob("utt2age*"):
+        path.unlink()
+    import_file(data, "segment2age", npy, "--max-fail-ratio", "0.9")
+    dropped = (data / "utt2age.dropped").read_text()
+    assert "a-1-1 session 1 of a: not in FILE\n" in dropped
+
+
+def test_a_failed_import_leaves_no_ages_of_an_earlier_one(data, tmp_path):
+    npy = put(tmp_path / "x.npy", numpy_file(VIDEO_AGES))
+    import_file(data, "segment2age", npy)
+    with pytest.raises(UserError, match="no such file"):
+        import_file(data, "segment2age", tmp_path / "none.npy")
+    assert (data / "utt2age").exists()
+    face2age = set_faces(data, FACES)
+    for path in data.glob("utt2age*"):
+        path.unlink()
+    label(data, face2age)
+    with pytest.raises(UserError, match="more than --max-fail-ratio"):
+        label(data, face2age, "--min-faces", "100")
+    assert not (data / "utt2age").exists() and (data / "utt2age.dropped").exists()
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -431,8 +469,9 @@ def test_segment2age_gives_every_utterance_the_age_of_its_video(data, tmp_path, 
         "a-1-1": 21.5, "a-1-2": 21.5, "a-2-1": 31.25, "b-1-1": 45, "b-2-1": 46,
         "c-1-1": 30.1,
     }  # fmt: skip
+    digest = hashlib.sha256(npy.read_bytes()).hexdigest()[:12]
     assert (data / "utt2age.source").read_text() == (
-        "import_ages segment2age.npy: --format segment2age\n"
+        f"import_ages segment2age.npy {digest}: --format segment2age\n"
     )
     assert "7 entries, 2 of sessions that" in caplog.text
     assert "6 in, 6 out, 0 dropped" in caplog.text
@@ -497,9 +536,9 @@ def test_quirks_of_published_csv_files(data, tmp_path, caplog):
         "line 9: '' is not a number",
     ]
     assert read_lines(data / "utt2age.dropped") == [
-        f"b-1-1 no age of session 1 of b in {path}",
-        f"b-2-1 no age of session 2 of b in {path}",
-        f"c-1-1 no age of session 1 of c in {path}",
+        f"b-1-1 session 1 of b: rejected: {data}/utt2age.rejected",
+        f"b-2-1 session 2 of b: rejected: {data}/utt2age.rejected",
+        f"c-1-1 session 1 of c: rejected: {data}/utt2age.rejected",
     ]
     assert "7 entries, 1 of sessions that" in caplog.text
     assert "6 in, 3 out, 3 dropped" in caplog.text
@@ -687,6 +726,8 @@ def test_any_ages_make_the_round_trip(tmp_path_factory, ages):
     assert single <= {float(np.float32(age)) for age in found.values()}
     utt2age = read_floats(data / "utt2age")
     assert {utt[:3]: age for utt, age in utt2age.items()} == found
+    for path in data.glob("utt2age*"):
+        path.unlink()
     import_file(data, "segment2age", second / "segment2age.npy")
     assert read_floats(data / "utt2age") == utt2age
 

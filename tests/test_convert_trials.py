@@ -102,6 +102,17 @@ def test_trials_of_unknown_utterances_are_dropped_and_listed(data, tmp_path, cap
     )
 
 
+def test_an_utterance_compared_with_itself_is_dropped(data, tmp_path):
+    itself = f"1 {UTTS[0]}.wav {UTTS[0]}.wav\n"
+    path = write_text(tmp_path / "list", f"{itself}1 {UTTS[0]}.wav {UTTS[1]}.wav\n")
+    assert convert(data, path, tmp_path / "out", "--max-fail-ratio", "0.5") == 0
+    assert "line 1: compared with itself" in (tmp_path / "out.dropped").read_text()
+    assert len((tmp_path / "out").read_text().splitlines()) == 1
+    with pytest.raises(UserError, match="list: is the list itself"):
+        convert(data, path, path)
+    assert path.read_text().startswith(itself)
+
+
 def test_a_name_that_is_no_utterance_is_dropped(data, tmp_path):
     path = write_text(tmp_path / "list", f"1 / {UTTS[1]}.wav\n0 .. {UTTS[1]}.wav\n")
     with pytest.raises(UserError, match="2 of 2 trials were dropped"):

@@ -47,10 +47,11 @@ def test_a_table_is_read_with_the_rest_of_the_line_as_value(tmp_path):
         ("a 1\n\nb 1\n", "t:2: expected '<key> <value>': ''"),
         ("a\t1\n", "t:1: expected '<key> <value>'"),
         (" a 1\n", "t:1: expected '<key> <value>'"),
-        ("a 1\r\n", "t:1: ends as on Windows: run utils/fix_data_dir.py"),
+        ("a 1\r\n", "t:1: ends as on Windows: remove the carriage returns"),
         ("a 1\nb 2", "t: the last line has no line end: was it cut off?"),
         ("", "t: empty file"),
         (b"a \xff\n", "t: not UTF-8 text (byte 2)"),
+        (b"\x1f\x8b\x08", "t: compressed: gunzip it first"),
     ],
 )
 def test_a_bad_table_names_file_and_line(tmp_path, text, message):

@@ -165,18 +165,79 @@ def test_a_job_that_was_killed_goes_on(data, tmp_path, monkeypatch):
     assert len(asked) == 4
 
 
-def test_a_network_without_posteriors_leaves_none_of_an_earlier_one(data, tmp_path):
+def test_a_network_without_posteriors_leaves_none_of_an_earlier_one(
+    data, tmp_path, shared_data
+):
+    """Nor of one that was killed while it joined its parts."""
     exp = tmp_path / "exp"
-    exp.mkdir()
-    (exp / "face_age.scp").write_text("old 1\n")
-    weights = write_keras(tmp_path / "x.h5", ssrnet_layers(SSRNetConfig()))
+    (exp / "parts").mkdir(parents=True)
+    for path in (exp / "face_age.scp", exp / "parts/face_age.scp",
+                 exp / "parts/face_age.1.scp"):  # fmt: skip
+        path.write_text("f0 nowhere:1\n")
     settings = write_config(
-        tmp_path / "x.yaml", network={"type": "ssrnet"}, weights=str(weights)
-    )
-    done = shell("--nj", 1, "--config", settings, "--max-fail-ratio", 1, data, exp)
-    reasons = (exp / "dropped").read_text()
-    assert done.returncode == 0 or reasons.count("an age of") == 6, done.stdout
+        tmp_path / "x.yaml", network={"type": "ssrnet"},
+        weights=str(shared_data / "weights/SSR-Net/ssrnet_wiki.h5"),
+    )  # fmt: skip
+    done = shell("--nj", 1, "--config", settings, "--max-fail-ratio", 0.2, data, exp)
+    assert done.returncode == 0 and "7 in, 6 out" in done.stdout, done.stdout
     assert not list(exp.glob("face_age*"))
+
+
+def test_a_record_goes_before_its_posteriors(data, tmp_path, monkeypatch):
+    """Settings A, then B killed before its record is written, then A again."""
+    first = write_config(tmp_path / "a.yaml")
+    parts = job(first, data, tmp_path / "parts")
+    expected = kaldi_io.read_vectors(parts / "face_age.1.scp")[1]
+    layers = caffe_layers(NARROW)
+    layers["fc8-101"] = [2 * blob for blob in layers["fc8-101"]]
+    other = write_caffemodel(tmp_path / "b.caffemodel", layers)
+    second = write_config(tmp_path / "b.yaml", weights=str(other))
+
+    def killed(path, *_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(estimate_face_ages.files, "atomic_write", killed)
+        job(second, data, parts)
+    job(first, data, parts)
+    found = kaldi_io.read_vectors(parts / "face_age.1.scp")[1]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_odd_pictures_are_dropped_and_listed(data, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    odd = ["/proc/self/mem", tmp_path / "pipe", tmp_path / ("x" * 300), tmp_path]
+    faces = {f"f{n}": path for n, path in enumerate([*odd, tmp_path / "0 x.jpg"])}
+    write_table(data / "faces/face.scp", faces)
+    parts = job(write_config(tmp_path / "x.yaml"), data, tmp_path / "parts")
+    assert list(read_floats(parts / "face2age.1")) == ["f4"]
+    lines = (parts / "dropped.1").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["f0", "f1", "f2", "f3"]
+    assert "mem" in lines[0] and "cannot be read" in lines[0]
+
+
+def test_keras_weights_for_another_kind_of_network_are_refused(data, tmp_path):
+    weights = write_keras(tmp_path / "x.h5", ssrnet_layers(SSRNetConfig()))
+    settings = write_config(tmp_path / "x.yaml", weights=str(weights))
+    with pytest.raises(UserError, match="x.h5: weights of another network"):
+        job(settings, data, tmp_path / "parts")
+
+
+def test_ages_of_an_earlier_run_do_not_stay_when_stage_1_fails(data, tmp_path):
+    names = {f"f{n}": "u" for n in range(7)}
+    write_table(data / "faces/face2utt", names)
+    write_table(data / "utt2spk", {"u": "s"})
+    write_table(data / "utt2session", {"u": "v"})
+    for name, text in (("utt2age", "u 30\n"), ("utt2age.source", "label_ages x: y\n")):
+        (data / name).write_text(text)
+    script = ROOT / "steps/make_ages.sh"
+    words = ["--config", write_config(tmp_path / "x.yaml"), data, tmp_path / "exp"]
+    done = subprocess.run(
+        [script, *map(str, words)], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "CHRONOVOX_PYTHON": sys.executable}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "1 of 7 were dropped" in done.stderr, done.stderr
+    assert not list(data.glob("utt2age*"))
 
 
 def test_errors_name_file_and_remedy(data, tmp_path):
@@ -185,7 +246,7 @@ def test_errors_name_file_and_remedy(data, tmp_path):
         with pytest.raises(UserError, match=message):
             job(settings, data, tmp_path / "parts")
 
-    refused("none.pt: no such file", weights=str(tmp_path / "none.pt"))
+    refused("none.pt: no such file: get the", weights=str(tmp_path / "none.pt"))
     refused(
         "x.yaml: network: type 'vgg19' is not one of vgg16, ssrnet",
         network={"type": "vgg19"},

@@ -1,6 +1,7 @@
 """Training of the network that tells ages: lists, resumption, fine-tuning, errors."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +84,25 @@ def test_workers_and_runs_change_nothing(portraits, tmp_path):
     assert (tmp_path / "alone/final.pt").stat().st_mtime_ns == stamp
     train(write_config(settings, num_steps=12, seed=2), portraits, tmp_path / "alone")
     assert not equal(weights(tmp_path / "alone"), weights(tmp_path / "workers"))
+
+
+def test_another_list_or_picture_begins_anew(portraits, tmp_path):
+    folder = tmp_path / "portraits"
+    shutil.copytree(portraits.parent, folder)
+    text = portraits.read_text().replace(f"{portraits.parent}/", f"{folder}/")
+    (folder / "list").write_text(text)
+    settings = write_config(tmp_path / "x.yaml", num_steps=4)
+    words = settings, folder / "list", tmp_path / "exp"
+    train(*words)
+    first = weights(tmp_path / "exp")
+    picture = folder / "face 3.png"
+    cv2.imwrite(str(picture), np.zeros((40, 40, 3), np.uint8))
+    train(*words)
+    second = weights(tmp_path / "exp")
+    assert not equal(first, second)
+    (folder / "list").write_text(text.rpartition("\n")[0].rpartition("\n")[0] + "\n")
+    train(*words)
+    assert not equal(second, weights(tmp_path / "exp"))
 
 
 def test_killed_and_run_again_it_comes_to_the_same_weights(portraits, tmp_path):

@@ -1,5 +1,6 @@
 """Trial lists: reading, and selection under rules."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, norm
 
@@ -20,7 +21,13 @@ from chronovox.datadir import read_table, write_table
 from chronovox.trials import Trials, read_trials, write_trials
 from chronovox.trials.allowance import Allowance
 from chronovox.trials.pool import Pool, codes
-from chronovox.trials.rules import Negatives, Positives, Rules, SpeakerRule
+from chronovox.trials.rules import (
+    Negatives,
+    Positives,
+    Rules,
+    SpeakerRule,
+    read_rules,
+)
 from chronovox.trials.selection import select
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,7 +94,9 @@ def worlds(draw):
     for speaker in range(draw(st.integers(2, 6))):
         genders[f"x{speaker}"] = draw(st.sampled_from(["m", "f"]))
         for session in range(draw(st.integers(1, 3))):
-            age = draw(st.sampled_from([20.0, 21.5, 24.1, 30.0, 34.1, np.nan]))
+            # 35.3 - 25.3 is a little less than 10, in floating point.
+            ages = [20.0, 21.5, 24.1, 25.3, 30.0, 35.3, np.nan]
+            age = draw(st.sampled_from(ages))
             for _ in range(draw(st.integers(1, 3))):
                 utt = f"u{7 * len(utterances) % 64}"
                 utterances[utt] = (f"x{speaker}", f"day{session}", age)
@@ -95,7 +104,7 @@ def worlds(draw):
 
 
 gaps = st.sampled_from(
-    [{}, {"min_gap": 4.1}, {"max_gap": 1.5}, {"min_gap": 2.0, "max_gap": 10.0}]
+    [{}, {"min_gap": 10.0}, {"max_gap": 1.5}, {"min_gap": 2.0, "max_gap": 10.0}]
 )
 positives = st.builds(
     lambda session, number, gap: Positives(session, per_enrolment=number, **gap),
@@ -135,12 +144,22 @@ def close(gap, bound):
     return abs(gap - bound) < 1e-9
 
 
+def takes_part(world, rule, utt) -> bool:
+    """Not so without an age, where the rules say anything of ages."""
+    bounds = rule.positives.min_gap, rule.positives.max_gap, rule.speakers.min_age_span
+    aged = world[0][utt][2] == world[0][utt][2]
+    return aged or (bounds == (None,) * 3 and rule.negatives.gap_tolerance is None)
+
+
 def may_enrol(world, rule, utt) -> bool:
     """The rules, restated for one enrolment."""
     utterances, genders = world
     own = utterances[utt][0]
-    group = [spk for spk in genders if genders[spk] == genders[own]]
-    size = len(group if rule.negatives.same else genders)
+    if not takes_part(world, rule, utt):
+        return False
+    others = {utterances[u][0] for u in utterances if takes_part(world, rule, u)}
+    group = [spk for spk in others if genders[spk] == genders[own]]
+    size = len(group if rule.negatives.same else others)
     ages = [age for spk, _, age in utterances.values() if spk == own and age == age]
     span, need = max(ages, default=0) - min(ages, default=0), rule.speakers.min_age_span
     if need is not None and (
@@ -153,18 +172,31 @@ def may_enrol(world, rule, utt) -> bool:
 def allowed(world, rule, enrol, test, is_target) -> bool:
     """The rules, restated for one pair."""
     utterances, genders = world
-    spk, session, _ = utterances[enrol]
-    other, other_session, _ = utterances[test]
+    spk, other = utterances[enrol][0], utterances[test][0]
     if enrol == test or not may_enrol(world, rule, enrol):
+        return False
+    if not takes_part(world, rule, test):
         return False
     if not is_target:
         return spk != other and (
             not rule.negatives.same or genders[spk] == genders[other]
         )
+    return is_target_pair(world, rule, enrol, test)
+
+
+def is_target_pair(world, rule, enrol, test) -> bool:
+    """The rules of positives alone, restated for one pair."""
+    (spk, session, _), (other, other_session, _) = (world[0][u] for u in (enrol, test))
     wanted = {"any": True, "same": session == other_session,
               "different": session != other_session}  # fmt: skip
-    fits = spk == other and wanted[rule.positives.session]
-    return fits and in_gap(world, rule.positives, enrol, test)
+    return (
+        enrol != test
+        and spk == other
+        and wanted[rule.positives.session]
+        and takes_part(world, rule, enrol)
+        and takes_part(world, rule, test)
+        and in_gap(world, rule.positives, enrol, test)
+    )
 
 
 def in_gap(world, rule, enrol, test) -> bool:
@@ -229,21 +261,33 @@ def test_matched_non_targets_are_as_old_as_targets(world, rule, tolerance, seed)
         far = np.abs(np.subtract(sorted(targets), sorted(nontargets)))
         assert far.max() <= tolerance + 2e-6
 
-    # Each target that was given up has no non-target of its age left.
-    ages = {utt: age for utt, (*_, age) in world[0].items() if age == age}
-    assume(ages)
-    aged = {utt: world[0][utt] for utt in ages}, world[1]
-    drawn = {row for row in rows_of(run(aged, plain, seed).trials) if row[2]}
-    short = {s.utt: s.found for s in run(world, rule, seed).shortages}
-    for enrol, target, _ in drawn - set(rows):
-        assert short[enrol] == len(of.get(enrol, ([],))[0])
-        assert not any(
-            abs(ages[target] - ages[other]) <= tolerance
-            and in_gap(world, rule.positives, enrol, other)
-            and allowed(world, plain, enrol, other, False)
-            and frozenset((enrol, other)) not in pairs
-            for other in ages
-        )
+    # Who lacks targets has none left that a free non-target is as old as.
+    for enrol in world[0]:
+        if len(of.get(enrol, ([],))[0]) == number:
+            continue
+        for target, other in itertools.permutations(set(world[0]) - {enrol}, 2):
+            assert not (
+                allowed(world, rule, enrol, target, True)
+                and allowed(world, rule, enrol, other, False)
+                and in_gap(world, rule.positives, enrol, other)
+                and abs(world[0][target][2] - world[0][other][2]) <= tolerance - 1e-9
+                and frozenset((enrol, target)) not in pairs
+                and frozenset((enrol, other)) not in pairs
+            )
+
+
+def test_a_target_that_no_non_target_matches_is_not_drawn():
+    """Of three targets one has a non-target of its age: it is found for every seed."""
+    world = {"a": ("x0", "day", 20.0), "n": ("x1", "day", 50.0)}
+    for number, age in enumerate((30.0, 40.0, 50.2)):
+        world[f"t{number}"] = ("x0", "day", age)
+    rule = Rules(Positives(min_gap=5, per_enrolment=1),
+                 negatives=Negatives(gap_tolerance=0.5, per_enrolment=1))  # fmt: skip
+    for seed in range(20):
+        rows = rows_of(run((world, {"x0": "m", "x1": "m"}), rule, seed).trials)
+        pairs = {frozenset(row[:2]) for row in rows}
+        assert frozenset(("a", "n")) in pairs or frozenset(("a", "t2")) in pairs
+        assert {row[0] for row in rows} & {"a", "t0", "t1"}
 
 
 @settings(max_examples=150, deadline=None)
@@ -266,9 +310,31 @@ def test_a_list_like_another_shares_enrolments_and_non_targets(world, base, own,
         if count[True] < asked[True]:
             drawn = {frozenset(row[:2]) for row in rows}
             for other in world[0]:
-                if allowed(world, free, utt, other, True):
+                if is_target_pair(world, free, utt, other):
                     assert frozenset((utt, other)) in drawn
-    assert all(allowed(world, free, *row) for row in rows if row[2])
+    assert all(is_target_pair(world, free, *row[:2]) for row in rows if row[2])
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "message"),
+    [
+        ("negatives: {gap_tolerance: 1}", "", "matches ages: no list is like that"),
+        ("positives: {per_enrolment: 3}\nnegatives: {per_enrolment: 3}",
+         ", per_enrolment: 5", "per_enrolment: .* says 3 for both"),
+    ],
+)  # fmt: skip
+def test_a_list_cannot_be_like_every_other(tmp_path, base, own, message):
+    write_text(tmp_path / "base.yaml", base + "\n")
+    path = write_text(
+        tmp_path / "x.yaml", f"like: base\npositives: {{session: any{own}}}\n"
+    )
+    with pytest.raises(UserError, match=message):
+        read_rules(path)
+
+
+def test_unknown_rules_name_those_that_there_are():
+    with pytest.raises(UserError, match="only-CA9.yaml: no such file: .* only-CA5 "):
+        read_rules(ROOT / "conf/trials/only-CA9.yaml")
 
 
 def test_gaps_must_be_sure():
@@ -464,6 +530,22 @@ def test_what_data_lack_is_said(tmp_path, change, rules_text, message):
         )
     assert message in str(error.value)
     assert not (tmp_path / "list").exists()
+
+
+def test_a_list_that_fails_leaves_no_earlier_one(tmp_path):
+    data, out = make_data(tmp_path / "data"), tmp_path / "list"
+    rules_path = write_text(tmp_path / "rules.yaml", "positives: {session: any}\n")
+    words = ["--rules", str(rules_path), str(data), str(out)]
+    select_trials.main(words)
+    files = [out, out.with_name("list.stats"), out.with_name("list.shortages")]
+    assert all(path.exists() for path in files)
+    with pytest.raises(UserError, match="no such file"):
+        select_trials.main(["--rules", str(tmp_path / "typo.yaml"), *words[2:]])
+    assert all(path.exists() for path in files)
+    write_text(rules_path, "positives: {min_gap: 10}\n")
+    with pytest.raises(UserError, match="ask for ages"):
+        select_trials.main(words)
+    assert not any(path.exists() for path in files)
 
 
 def test_one_speaker_is_not_enough(tmp_path):

@@ -78,5 +78,6 @@ export VOX_OPTIONS
 if [ "$metadata_only" = true ]; then
   exec local/make_lists.sh --trials "$trials" ${rest[@]+"${rest[@]}"}
 fi
-exec ../../run.sh --trials "$trials" --model-config conf/resnet34_aam.yaml \
+exec ../../run.sh --trials "$trials" --dev-trials our-E \
+  --model-config conf/resnet34_aam.yaml \
   ${rest[@]+"${rest[@]}"}

@@ -90,7 +90,10 @@ def layout(name: str) -> tuple[int | None, int]:
 def read_text(path) -> str:
     """A UTF-8 text file. Raises UserError if it is none."""
     try:
-        return Path(path).read_bytes().decode("utf-8")
+        content = Path(path).read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            raise UserError(f"{path}: compressed: gunzip it first")
+        return content.decode("utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -174,7 +177,10 @@ def parse_line(
 ) -> tuple[str, str]:
     """The key and the value of one line of a table. Raises UserError."""
     if line.endswith("\r"):
-        raise UserError(f"{where}: ends as on Windows: run utils/fix_data_dir.py")
+        raise UserError(
+            f"{where}: ends as on Windows: remove the carriage returns; in a data "
+            "directory utils/fix_data_dir.py does"
+        )
     key, _, value = line.partition(" ")
     value = value.strip()
     fields = 1 + len(value.split())

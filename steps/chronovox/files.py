@@ -122,7 +122,8 @@ def fingerprint(text: str, paths=()) -> str:
     total = hashlib.sha256(text.encode())
     for path in paths:
         try:
-            total.update(sha256(path).encode())
-        except OSError:
-            total.update(b"-")
+            known = sha256(path) if Path(path).is_file() else "-"
+        except (OSError, ValueError):
+            known = "-"
+        total.update(known.encode())
     return total.hexdigest()

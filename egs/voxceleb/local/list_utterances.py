@@ -107,7 +107,9 @@ def list_corpus(root: Path) -> Listed:
     found, places = Listed(), trees.find_trees(root, SPEAKER.fullmatch)
     for tree, speakers in places.items():
         if not trees.holds(tree, speakers, SUFFIXES):
-            cli.log.info("%s: no recordings in its first folders: not used", tree)
+            why = "no recordings in its first folders: not used"
+            cli.log.warning("%s: %s", tree, why)
+            found.ignored[shown(tree)] = why
             continue
         before = len(found.utts)
         list_tree(tree, speakers, found)

@@ -86,12 +86,15 @@ else
   meta2=$(find_meta "$meta2" "$vox2" 2)
 fi
 meta=$(find_meta "$meta" "$vox1" 1)
+[ -z "$ages" ] || [ -f "$ages" ] || fail "--ages $ages: no such file"
+[ -z "$utt2dur" ] || [ -f "$utt2dur" ] || fail "--utt2dur $utt2dur: no such file"
+[ -z "$official_lists" ] || [ -d "$official_lists" ] ||
+  fail "--official-lists $official_lists: no such folder"
 mkdir -p "$local"
 rm -f "$local"/*.{dropped,ignored} "$local"/shared_videos
 
 durations=()
 if [ -n "$utt2dur" ]; then
-  [ -f "$utt2dur" ] || fail "$utt2dur: no such file"
   gzip -dcf "$utt2dur" > "$local/utt2dur"
   durations=(--utt2dur "$local/utt2dur")
 fi

@@ -53,11 +53,11 @@ def write_numbers(path, numbers: dict[str, float]) -> None:
         np.save(stream, np.array(numbers, object), allow_pickle=True)
 
 
-def read_numbers(path) -> dict[str, float]:
+def read_numbers(path) -> dict[str, float | str]:
     """Read such a file, whatever version of numpy wrote it.
 
-    Raises UserError for a missing or damaged file, and for one that holds anything
-    but a dictionary of texts and numbers.
+    A text or None where a number should be comes back as text. Raises UserError for a
+    missing or damaged file, and for one that holds anything but such a dictionary.
     """
     try:
         content = Path(path).read_bytes()
@@ -148,7 +148,7 @@ def _fill(container, items: list) -> None:
 
 def _named(name: str) -> _Made:
     if name not in _NAMES:
-        raise ValueError(f"it asks for {name!r}")
+        raise ValueError(f"it asks for {name[:80]!r}")
     return _Made(re.sub(r"numpy\S+", "numpy", name))
 
 
@@ -158,9 +158,11 @@ def _text(value) -> str:
     return value
 
 
-def _number(value) -> float:
-    """A number of Python, or a scalar of numpy."""
+def _number(value) -> float | str:
+    """A number of Python, or a scalar of numpy; texts and None as text."""
     match value:
+        case str() | None:
+            return str(value)
         case bool():
             pass
         case int() | float():

@@ -25,11 +25,13 @@ class Entry(NamedTuple):
 class Matched(NamedTuple):
     """ages: (speaker, session) -> years. rejected: why, a line each.
 
-    num_unknown: how many entries are of sessions that are not ours.
+    refused: sessions that have none because theirs was rejected. num_unknown: how many
+    entries are of sessions that are not ours.
     """
 
     ages: dict[tuple[str, str], float]
     rejected: list[str]
+    refused: set[tuple[str, str]]
     num_unknown: int
 
 
@@ -39,7 +41,8 @@ def read_segment2age(path) -> list[Entry]:
     Raises UserError as `read_numbers` does.
     """
     return [
-        Entry(f"key {key!r}", key, repr(age)) for key, age in read_numbers(path).items()
+        Entry(f"key {key!r}", key, age if isinstance(age, str) else repr(age))
+        for key, age in read_numbers(path).items()
     ]
 
 
@@ -86,7 +89,8 @@ def read_csv(path, columns: list[str]) -> list[Entry]:
         if header.count(name) != 1:
             raise UserError(
                 f"{path}:1: expected one column {name!r}, found {header.count(name)}; "
-                f"the columns are {', '.join(map(repr, header))}: use --columns"
+                f"the columns, between commas, are {', '.join(map(repr, header))}: "
+                "name those of speaker, video and age (--columns)"
             )
     places = [header.index(name) for name in columns]
     entries = []
@@ -112,14 +116,15 @@ def match(entries: list[Entry], sessions: Iterable[tuple[str, str]], path) -> Ma
         for joined in (f"{spk}/{session}", f"{spk}-{session}"):
             known.setdefault(joined, []).append((spk, session))
     said: dict[tuple[str, str], dict[float, str]] = {}
-    rejected, num_unknown = [], 0
+    rejected, refused, num_unknown = [], set(), 0
     for entry in entries:
+        pairs = known.get(entry.session, [])
         try:
             age = parse_age(entry.age, entry.where)
         except UserError as error:
             rejected.append(str(error))
+            refused.update(pairs)
             continue
-        pairs = known.get(entry.session, [])
         if len(pairs) > 1:
             raise UserError(
                 f"{path}: {entry.where}: {entry.session!r} is session "
@@ -134,4 +139,5 @@ def match(entries: list[Entry], sessions: Iterable[tuple[str, str]], path) -> Ma
             ages = ", ".join(f"{age:.9g} ({where})" for age, where in found.items())
             rejected.append(f"session {session} of {spk}: different ages: {ages}")
     ages = {pair: next(iter(found)) for pair, found in said.items() if len(found) == 1}
-    return Matched(ages, rejected, num_unknown)
+    refused |= said.keys()
+    return Matched(ages, rejected, refused - ages.keys(), num_unknown)

@@ -44,7 +44,7 @@ def read_sessions(data_dir) -> dict[str, tuple[str, str]]:
 
 
 def claim(data_dir, source: str) -> None:
-    """Make sure that `source` may write ages; removes its lists of an earlier run.
+    """Make sure that `source` may write ages; removes those of its earlier runs.
 
     Raises UserError if the ages that are there are of another source, or of none.
     """
@@ -57,19 +57,17 @@ def claim(data_dir, source: str) -> None:
                 f"{path}: written by another source ({record}: {found}), not by "
                 f"{name}: to replace these ages, remove {path}* first"
             )
-    for name in _LISTS:
+    for name in ("utt2age", *_BESIDE, *_LISTS):
         (Path(data_dir) / name).unlink(missing_ok=True)
 
 
 def write_ages(data_dir, source: str, utt2age: dict[str, float], **beside) -> None:
     """Write ages with their source, and `beside` them utt2age_std and utt2num_faces.
 
-    What is not given of those, or is empty, is removed. Nine significant digits
-    restore a float32. Lhotse's supervisions, where they are, get the ages too.
+    The source has a claim to them. Nine significant digits restore a float32. Lhotse's
+    supervisions, where they are, get the ages too.
     """
     data_dir = Path(data_dir)
-    for name in ("utt2age", *_BESIDE):
-        (data_dir / name).unlink(missing_ok=True)
     write_lines(data_dir / "utt2age.source", [source])
     if (data_dir / "supervisions.jsonl.gz").exists():
         from chronovox import manifests  # it takes a second to load

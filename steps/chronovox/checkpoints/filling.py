@@ -32,6 +32,11 @@ def fill(network: torch.nn.Module, path) -> None:
         raise UserError(
             f"{path}: weights are read from {', '.join(_READERS)}, not '{suffix}'"
         )
+    if not Path(path).is_file():
+        raise UserError(
+            f"{path}: no such file: get the weights from those who publish them, or "
+            "name yours (`weights` in the settings)"
+        )
     expected = {
         name: tuple(value.shape)
         for name, value in network.state_dict().items()
@@ -96,7 +101,8 @@ def _as_in_torch(blob: np.ndarray, shape) -> torch.Tensor:
 
 def _keras_state(network: torch.nn.Module, path) -> dict[str, torch.Tensor]:
     layers = read_keras(path)
-    module_of = {layer: module for module, layer in network.keras_layers.items()}
+    layers_of = getattr(network, "keras_layers", {})
+    module_of = {layer: module for module, layer in layers_of.items()}
     state = {}
     for layer, weights in layers.items():
         for weight, values in weights.items():

@@ -5,6 +5,7 @@ process of its own, which this module is when it is run.
 """
 
 import io
+import os
 import resource
 import subprocess
 import sys
@@ -33,6 +34,7 @@ def read_keras(path) -> dict[str, dict[str, np.ndarray]]:
         done = subprocess.run(
             [sys.executable, "-P", "-m", __name__, str(Path(path).resolve())],
             capture_output=True, check=False, timeout=TIME_LIMIT_S,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         reason = done.stderr.decode(errors="replace").strip() or "HDF5 crashes"
     except subprocess.TimeoutExpired:

@@ -170,6 +170,6 @@ def _attempt(read: Callable, path: str):
 
 
 def _plausible(result: Estimate, path: str) -> Estimate | UserError:
-    if 0 <= result.years <= MAX_AGE:
+    if 0 < round(result.years, 4) <= MAX_AGE:  # as it is written
         return result
     return UserError(f"{path}: an age of {result.years:.0f} years: is it a face?")

@@ -33,10 +33,13 @@ def read_picture(path) -> np.ndarray:
 
     Raises UserError if it is missing, cut off or none.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file")
-    with open_file(path) as stream:
-        data = stream.read()
+    try:
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no such file")
+        with open_file(path) as stream:
+            data = stream.read()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path!r}: cannot be read: {error}") from None
     if _is_cut_off(data):
         raise UserError(f"{path}: the picture is cut off")
     try:

@@ -12,13 +12,15 @@ from chronovox.trials.rules import Rules
 
 # Ages are decimal fractions: 35.3 - 25.3 years are 10.
 YEARS_EPSILON = 1e-6
+_AGE_STEP = 1000.0  # more than any age: groups one after the other on a line of ages
 
 
 class Allowance:
     """The rules of a list, applied to a pool.
 
-    group `(U,)`: equal for speakers who share the traits of `rules.negatives.same`.
-    eligible: bool `(U,)`, who may enrol, by speaker.
+    group `(U,)`: equal for speakers who share the traits of `rules.negatives.same`;
+    utterances that take no part, as they lack an age, are one of their own. eligible:
+    bool `(U,)`, who may enrol.
     """
 
     def __init__(self, pool: Pool, rules: Rules):
@@ -26,12 +28,15 @@ class Allowance:
         self.group = np.zeros(len(pool), int)
         if rules.negatives.same:
             self.group = pool.groups(rules.negatives.same)
-        firsts = np.unique(pool.speaker, return_index=True)[1]
-        self._group_size = np.bincount(self.group[firsts])
+        self._out = np.isnan(pool.age) if rules.need_ages else np.zeros(len(pool), bool)
+        self.group[self._out] = self.group.max() + 1
+        pairs = np.unique(np.stack([self.group, pool.speaker]), axis=1)
+        self._group_size = np.bincount(pairs[0])
         self._of_speaker = np.bincount(pool.speaker)
         self._of_session = np.bincount(pool.session)
         self._span = _age_spans(pool) if rules.speakers.min_age_span else None
         self.eligible = self._group_size[self.group] >= rules.negatives.min_group_size
+        self.eligible &= ~self._out
         if self._span is not None:
             self.eligible &= self._span_suffices()[pool.speaker]
 
@@ -41,7 +46,7 @@ class Allowance:
         Both are row numbers that broadcast, of the same speakers.
         """
         pool, rule, negatives = self.pool, self.rules.positives, self.rules.negatives
-        allowed = rows != others
+        allowed = (rows != others) & ~self._out[rows] & ~self._out[others]
         if rule.session != "any":
             same = pool.session[rows] == pool.session[others]
             allowed = allowed & (same if rule.session == "same" else ~same)
@@ -49,7 +54,6 @@ class Allowance:
         if bounds == (None, None, None):
             return allowed
         gap = np.abs(pool.age[rows] - pool.age[others])
-        allowed = allowed & ~np.isnan(gap)
         doubt = 0.0
         if rule.confidence is not None:
             std = np.hypot(pool.age_std[rows], pool.age_std[others])
@@ -58,12 +62,32 @@ class Allowance:
             allowed = allowed & (gap - doubt >= rule.min_gap - YEARS_EPSILON)
         if rule.max_gap is not None:
             allowed = allowed & (gap + doubt <= rule.max_gap + YEARS_EPSILON)
+        if negatives.gap_tolerance is not None:
+            where = np.nonzero(allowed)
+            pairs = (
+                np.broadcast_to(side, allowed.shape)[where] for side in (rows, others)
+            )
+            allowed[where] = self._have_match(*pairs)
         return allowed
+
+    def _have_match(self, rows, targets) -> np.ndarray:
+        """Whether there is any non-target of the age of each target, `(N,)`."""
+        low, high = self.age_bounds(rows, targets)
+        number = 0
+        for sign, keys in ((1, self.group), (-1, self.pool.speaker)):
+            order = np.sort((keys * _AGE_STEP + self.pool.age)[~self._out])
+            first, last = (
+                np.searchsorted(order, keys[rows] * _AGE_STEP + bound, side)
+                for bound, side in ((low, "left"), (high, "right"))
+            )
+            number = number + sign * (last - first)
+        return number > 0
 
     def nontargets(self, rows, others) -> np.ndarray:
         """Whether each row may be a non-target trial with each of `others`."""
         same_group = self.group[rows] == self.group[others]
-        return same_group & (self.pool.speaker[rows] != self.pool.speaker[others])
+        other_speaker = self.pool.speaker[rows] != self.pool.speaker[others]
+        return same_group & other_speaker & ~self._out[rows]
 
     def num_nontargets(self, row: int) -> int:
         """How many non-target partners the rules allow a row."""
@@ -90,14 +114,18 @@ class Allowance:
 
     def reason(self, row: int) -> str:
         """Why a row may not enrol, or else why it finds no target partner."""
+        if self._out[row]:
+            return "it has no age"
         size = int(self._group_size[self.group[row]])
         if size < self.rules.negatives.min_group_size:
             return f"its group has {size} speakers"
-        if self.rules.need_ages and np.isnan(self.pool.age[row]):
-            return "it has no age"
         if not self.eligible[row]:
-            span = self._span[self.pool.speaker[row]]
-            return f"the ages of its speaker span {span:.2f} years"
+            span, rule = self._span[self.pool.speaker[row]], self.rules.speakers
+            asked = "more than" if rule.strict else "at least"
+            return (
+                f"the ages of its speaker span {span:.2f} years, not {asked} "
+                f"{rule.min_age_span:g}"
+            )
         of_speaker = self._of_speaker[self.pool.speaker[row]]
         of_session = self._of_session[self.pool.session[row]]
         session = self.rules.positives.session

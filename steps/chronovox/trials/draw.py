@@ -44,26 +44,26 @@ def count(partners: np.ndarray) -> np.ndarray:
     return (partners != NONE).sum(axis=1)
 
 
-def draw_targets(allowance: Allowance, asked, circle) -> tuple[np.ndarray, np.ndarray]:
-    """Draw `asked[row]` target partners of each row, or as many as there are.
+def draw_targets(allowance: Allowance, partners, given_up, asked, circle) -> np.ndarray:
+    """Draw target partners until each row has `asked[row]`, or all there are.
 
-    circle: what `places` gave. Returns the partners, and how many pairs are allowed,
-    `(U,)`.
+    partners: those that rows have already; given_up `(U, R)`: those that they shall not
+    get, but that may get them. circle: what `places` gave. Returns how many pairs are
+    allowed, `(U,)`, of rows that lacked some.
     """
-    partners, num_allowed = empty(asked), np.zeros(len(asked), int)
+    num_allowed = np.zeros(len(asked), int)
+    width = 1 + partners.shape[1] + given_up.shape[1]
     for rows in members(allowance.pool.speaker):
-        enrolling = rows[asked[rows] > 0]
-        for block in _blocks(enrolling, len(rows)):
-            allowed = allowance.targets(block[:, None], rows)
-            num_allowed[block] = allowed.sum(axis=1)
-            allowed &= _is_ahead(circle, block[:, None], rows)
-            _fill(partners, block, rows, allowed, asked, circle)
-        short = enrolling[count(partners[enrolling]) < asked[enrolling]]
-        for block in _blocks(short, len(rows) * (partners.shape[1] + 1)):
-            allowed = allowance.targets(block[:, None], rows)
-            allowed &= _is_left(partners, block, rows, circle)
-            _fill(partners, block, rows, allowed, asked, circle)
-    return partners, num_allowed
+        for condition in (_is_own, _is_left):
+            short = rows[count(partners[rows]) < asked[rows]]
+            for block in _blocks(short, len(rows) * width):
+                allowed = allowance.targets(block[:, None], rows)
+                if condition is _is_own:
+                    num_allowed[block] = allowed.sum(axis=1)
+                allowed &= ~_holds(given_up, block, rows)
+                allowed &= condition(partners, block, rows, circle)
+                _fill(partners, block, rows, allowed, asked, circle)
+    return num_allowed
 
 
 def draw_nontargets(
@@ -162,16 +162,19 @@ def _is_ahead(circle, rows, others) -> np.ndarray:
     return circle[others] - circle[rows] < _HALF_TURN
 
 
+def _holds(partners, rows, others) -> np.ndarray:
+    """Whether each of `others` is a partner of each of `rows`, `(R, N)`."""
+    return (partners[rows][:, None, :] == others[:, None]).any(axis=2)
+
+
 def _is_own(partners, rows, others, circle) -> np.ndarray:
     """Whether pairs `(R, N)` belong to the rows, and are not drawn yet."""
-    drawn = (partners[rows][:, None, :] == others[:, None]).any(axis=2)
-    return _is_ahead(circle, rows[:, None], others) & ~drawn
+    return _is_ahead(circle, rows[:, None], others) & ~_holds(partners, rows, others)
 
 
 def _is_left(partners, rows, others, circle) -> np.ndarray:
     """Whether pairs `(R, N)` belong to the others, and neither side has drawn them."""
-    drawn = (partners[rows][:, None, :] == others[:, None]).any(axis=2)
-    drawn |= (partners[others] == rows[:, None, None]).any(axis=2)
+    drawn = _holds(partners, rows, others) | _holds(partners, others, rows).T
     return ~_is_ahead(circle, rows[:, None], others) & ~drawn
 
 

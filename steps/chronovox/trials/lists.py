@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -110,6 +111,11 @@ def read_trials(path, check: bool = True) -> Trials:
     unknown label or, unless `check` is off, an utterance compared with itself, and
     for a missing or an empty file.
     """
+    if not Path(path).exists():
+        raise UserError(
+            f"{path}: no such file: make it: ./run.sh --stage 2 --stop-stage 2 "
+            f"--trials {Path(path).name}"
+        )
     enrol, test, labels = read_columns(path, 3)
     try:
         is_target = np.fromiter(map(LABELS.__getitem__, labels), bool, len(labels))
@@ -117,7 +123,7 @@ def read_trials(path, check: bool = True) -> Trials:
         label = error.args[0]
         raise UserError(
             f"{path}:{labels.index(label) + 1}: label '{label}' is not "
-            f"{' or '.join(LABELS)}"
+            f"{' or '.join(LABELS)} (steps/convert_trials.py reads published lists)"
         ) from None
     for number, (one, other) in enumerate(zip(enrol, test, strict=True), 1):
         if check and one == other:

@@ -123,6 +123,9 @@ def read_rules(path) -> tuple[Rules, Rules | None]:
 
     Raises UserError as `config.load` does, and for chains.
     """
+    if not Path(path).exists():
+        names = sorted(other.stem for other in Path(path).parent.glob("*.yaml"))
+        raise UserError(f"{path}: no such file: the rules there are {' '.join(names)}")
     rules = config.load(path, Rules)
     if rules.like is None:
         return rules, None
@@ -130,7 +133,11 @@ def read_rules(path) -> tuple[Rules, Rules | None]:
     base = config.load(base_path, Rules)
     if base.like:
         raise UserError(f"{path}: like: {base_path} has a `like` itself: name that")
+    if base.negatives.gap_tolerance is not None:
+        raise UserError(f"{path}: like: {base_path} matches ages: no list is like that")
     number = base.positives.per_enrolment
+    if rules.positives.per_enrolment not in (Positives().per_enrolment, number):
+        raise UserError(f"{path}: per_enrolment: {base_path} says {number} for both")
     return replace(
         rules, positives=replace(rules.positives, per_enrolment=number)
     ), base

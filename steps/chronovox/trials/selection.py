@@ -44,10 +44,11 @@ def select(allowance: Allowance, seed: int, base: Allowance | None = None) -> Se
     circle = draw.places(main.pool.utts, seed)
     per_enrolment = main.rules.positives.per_enrolment
     asked = np.where(main.eligible, per_enrolment, 0)
-    targets, num_allowed = draw.draw_targets(main, asked, circle)
+    targets, nobody = draw.empty(asked), np.full((len(asked), 0), NONE)
+    num_allowed = draw.draw_targets(main, targets, nobody, asked, circle)
     drawn = count(targets)
     if main.rules.negatives.gap_tolerance is not None:
-        nontargets = _draw_matched(main, targets, circle)
+        nontargets = _draw_matched(main, targets, asked, circle)
         wanted = count(targets)
     else:
         wanted = in_proportion(count(targets), main.rules)
@@ -55,8 +56,9 @@ def select(allowance: Allowance, seed: int, base: Allowance | None = None) -> Se
         for owned in (True, False):
             draw.draw_nontargets(main, nontargets, wanted, circle, owned)
     if base:
-        targets, num_allowed = draw.draw_targets(allowance, drawn, circle)
-        wanted = np.minimum(in_proportion(count(targets), main.rules), wanted)
+        targets = draw.empty(drawn)
+        num_allowed = draw.draw_targets(allowance, targets, nobody, drawn, circle)
+        wanted = in_proportion(count(targets), main.rules)
         nontargets[np.arange(nontargets.shape[1]) >= wanted[:, None]] = NONE
 
     found, shortages = (count(targets), count(nontargets)), []
@@ -65,7 +67,7 @@ def select(allowance: Allowance, seed: int, base: Allowance | None = None) -> Se
         utt = main.pool.utts[row]
         if found[0][row] < per_enrolment:
             if found[0][row] < drawn[row] and not base:
-                reason = "no non-target is of the same age"
+                reason = "no non-target is left that is as old as its targets"
             elif base and drawn[row] == 0:
                 reason = "it does not enrol in the list that this one is like"
             else:
@@ -83,24 +85,32 @@ def select(allowance: Allowance, seed: int, base: Allowance | None = None) -> Se
     return Selection(_trials(main.pool.utts, targets, nontargets), shortages)
 
 
-def _draw_matched(allowance: Allowance, targets, circle) -> np.ndarray:
+def _draw_matched(allowance: Allowance, targets, asked, circle) -> np.ndarray:
     """A non-target of the same age for each of the `targets (U, K)`.
 
-    A target for which there is none is taken out of `targets`.
+    A target for which no non-target is left is given up, and another drawn in its
+    place, as long as there is any.
     """
-    nontargets = np.full(targets.shape, NONE)
+    nontargets = draw.empty(asked)
+    given_up = np.full((len(asked), 0), NONE)
     open_ = targets != NONE
-    for owned in (True, False):
-        for number, column in enumerate(targets.T):
-            before = count(nontargets)
-            draw.draw_nontargets(
-                allowance, nontargets, before + open_[:, number], circle, owned,
-                column,
-            )  # fmt: skip
-            open_[:, number] &= count(nontargets) == before
-    targets[open_] = NONE
-    order = np.argsort(targets == NONE, axis=1, kind="stable")
-    targets[:] = np.take_along_axis(targets, order, axis=1)
+    while open_.any():
+        for owned in (True, False):
+            for number, column in enumerate(targets.T):
+                before = count(nontargets)
+                draw.draw_nontargets(
+                    allowance, nontargets, before + open_[:, number], circle, owned,
+                    column,
+                )  # fmt: skip
+                open_[:, number] &= count(nontargets) == before
+        given_up = np.hstack([given_up, np.where(open_, targets, NONE)])
+        given_up = given_up[:, (given_up != NONE).any(axis=0)]
+        targets[open_] = NONE
+        order = np.argsort(targets == NONE, axis=1, kind="stable")
+        targets[:] = np.take_along_axis(targets, order, axis=1)
+        kept = count(targets)
+        draw.draw_targets(allowance, targets, given_up, asked, circle)
+        open_ = (np.arange(targets.shape[1]) >= kept[:, None]) & (targets != NONE)
     return nontargets
 
 
