@@ -43,7 +43,7 @@ class Allowance:
 
     @cached_property
     def _lines_of_ages(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Numbers of groups, and of speakers; their ages sorted, one after the other."""
+        """Numbers of groups and of speakers; their ages sorted, one after the other."""
         return [
             (keys, np.sort((keys * _AGE_STEP + self.pool.age)[~self._out]))
             for keys in (self.group, self.pool.speaker)
