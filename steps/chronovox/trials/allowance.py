@@ -3,6 +3,7 @@
 Selection draws from it and the check of a list asks it, so both read the rules alike.
 """
 
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -40,6 +41,14 @@ class Allowance:
         if self._span is not None:
             self.eligible &= self._span_suffices()[pool.speaker]
 
+    @cached_property
+    def _lines_of_ages(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Numbers of groups and of speakers; their ages sorted, one after the other."""
+        return [
+            (keys, np.sort((keys * _AGE_STEP + self.pool.age)[~self._out]))
+            for keys in (self.group, self.pool.speaker)
+        ]
+
     def targets(self, rows, others) -> np.ndarray:
         """Whether each row may be a target trial with each of `others`.
 
@@ -73,15 +82,12 @@ class Allowance:
     def _have_match(self, rows, targets) -> np.ndarray:
         """Whether there is any non-target of the age of each target, `(N,)`."""
         low, high = self.age_bounds(rows, targets)
-        number = 0
-        for sign, keys in ((1, self.group), (-1, self.pool.speaker)):
-            order = np.sort((keys * _AGE_STEP + self.pool.age)[~self._out])
-            first, last = (
-                np.searchsorted(order, keys[rows] * _AGE_STEP + bound, side)
-                for bound, side in ((low, "left"), (high, "right"))
-            )
-            number = number + sign * (last - first)
-        return number > 0
+        of_group, of_speaker = (
+            np.searchsorted(order, keys[rows] * _AGE_STEP + high, "right")
+            - np.searchsorted(order, keys[rows] * _AGE_STEP + low, "left")
+            for keys, order in self._lines_of_ages
+        )
+        return of_group > of_speaker
 
     def nontargets(self, rows, others) -> np.ndarray:
         """Whether each row may be a non-target trial with each of `others`."""

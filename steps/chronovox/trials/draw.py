@@ -136,6 +136,7 @@ def _try(allowance: Allowance, partners, asked, circle, enrolling, windows) -> N
         good = allowance.pool.speaker[rows] != allowance.pool.speaker[others]
         good &= _is_ahead(circle, rows, others)
         good &= (partners[rows] != others[:, None]).all(axis=1)
+        good &= (partners[others] != rows[:, None]).all(axis=1)
         partners[rows[good], have[open_[good]]] = others[good]
         have[open_[good]] += 1
 
@@ -168,14 +169,19 @@ def _holds(partners, rows, others) -> np.ndarray:
 
 
 def _is_own(partners, rows, others, circle) -> np.ndarray:
-    """Whether pairs `(R, N)` belong to the rows, and are not drawn yet."""
-    return _is_ahead(circle, rows[:, None], others) & ~_holds(partners, rows, others)
+    """Whether pairs `(R, N)` belong to the rows, and neither side has drawn them."""
+    free = _is_free(partners, rows, others)
+    return _is_ahead(circle, rows[:, None], others) & free
 
 
 def _is_left(partners, rows, others, circle) -> np.ndarray:
     """Whether pairs `(R, N)` belong to the others, and neither side has drawn them."""
-    drawn = _holds(partners, rows, others) | _holds(partners, others, rows).T
-    return ~_is_ahead(circle, rows[:, None], others) & ~drawn
+    free = _is_free(partners, rows, others)
+    return ~_is_ahead(circle, rows[:, None], others) & free
+
+
+def _is_free(partners, rows, others) -> np.ndarray:
+    return ~_holds(partners, rows, others) & ~_holds(partners, others, rows).T
 
 
 def _blocks(rows: np.ndarray, num_others: int):

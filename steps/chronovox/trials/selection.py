@@ -105,11 +105,15 @@ def _draw_matched(allowance: Allowance, targets, asked, circle) -> np.ndarray:
                 open_[:, number] &= count(nontargets) == before
         given_up = np.hstack([given_up, np.where(open_, targets, NONE)])
         given_up = given_up[:, (given_up != NONE).any(axis=0)]
+        again = open_.any(axis=1)  # who gave one up, and whom it could have now
+        again[targets[open_]] = True
         targets[open_] = NONE
         order = np.argsort(targets == NONE, axis=1, kind="stable")
         targets[:] = np.take_along_axis(targets, order, axis=1)
         kept = count(targets)
-        draw.draw_targets(allowance, targets, given_up, asked, circle)
+        draw.draw_targets(
+            allowance, targets, given_up, np.where(again, asked, 0), circle
+        )
         open_ = (np.arange(targets.shape[1]) >= kept[:, None]) & (targets != NONE)
     return nontargets
 
