@@ -40,7 +40,9 @@ from chronovox.clusterconf import ClusterConf
 from chronovox.evaluation import results
 from chronovox.faces import ages
 from chronovox.features import FeatureConfig, VadConfig
-from chronovox.scoring import read_info, read_scores
+from chronovox.scoring import origin, read_info, read_scores
+from chronovox.scoring.backend import BackendConfig
+from chronovox.scoring.plda_file import read_plda, write_plda
 from chronovox.training import face_ages
 from chronovox.training import folder as model_folder
 from chronovox.trials import read_trials, write_trials
@@ -372,7 +374,7 @@ def parse_runinfo(content, folder):
 @parser("config.yaml of scoring", 20, lambda: yaml_seeds(), "seed: _1 \n model: x")
 def parse_model_config(content, folder):
     put(folder, content, "config.yaml")
-    info = step("score_trials").describe_model(folder)
+    info = origin.describe_model(folder)
     assert info["seed"] is None or info["seed"] >= 0
 
 
@@ -468,6 +470,11 @@ settings_parser(
     "trial rules", 20, Rules,
     lambda: tuple(p.read_bytes() for p in sorted(ROOT.glob("conf/trials/*.yaml"))),
     "positives: negatives: same: [gender] session: different per_enrolment: 2",
+)  # fmt: skip
+settings_parser(
+    "back end settings", 10, BackendConfig,
+    lambda: tuple(p.read_bytes() for p in sorted(ROOT.glob("conf/backends/*.yaml"))),
+    "center: true whiten: lda_dim: 2 length: unit sqrt score: plda norm: {kind: as1}",
 )  # fmt: skip
 settings_parser(
     "feature settings", 20, FeatureConfig,
@@ -582,6 +589,15 @@ def parse_shown(content, folder):
 
 
 # Audio
+
+
+@parser("Kaldi PLDA", 10, fuzz_seeds.plda_models, fuzz_seeds.PLDA_TOKENS, binary=True)
+def parse_plda(content, folder):
+    model = read_plda(put(folder, content))
+    write_plda(folder / "again", model, text=len(content) % 2 == 0)
+    again = read_plda(folder / "again")
+    for name in ("mean", "transform", "psi"):
+        same(getattr(model, name).tolist(), getattr(again, name).tolist())
 
 
 def audio_parser(kind: str, share: float):

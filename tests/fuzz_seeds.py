@@ -214,6 +214,31 @@ def caffemodels() -> tuple[bytes, ...]:
     return caffemodel(layers, 1), caffemodel(layers, 2), net.SerializeToString()
 
 
+@functools.cache
+def plda_models() -> tuple[bytes, ...]:
+    """Text and binary, in single and in double precision."""
+    parts = [
+        np.array([1.0, -2.0]),
+        np.array([[2.0, 0.5], [0, 1.0]]),
+        np.array([3, 0.5]),
+    ]
+    text = b"<Plda>  [ 0.5 -1.25 ]\n [\n  2 0.125\n  -0.5 1 ]\n [ 3.5 0.25 ]\n</Plda> "
+    models = [text]
+    for kind, size in (("F", "<f4"), ("D", "<f8")):
+        body = b""
+        for part in parts:
+            dims = b"".join(b"\4" + np.int32(n).tobytes() for n in part.shape)
+            letter = "V" if part.ndim == 1 else "M"
+            body += f"{kind}{letter} ".encode() + dims + part.astype(size).tobytes()
+        models.append(b"\0B<Plda> " + body + b"</Plda> ")
+    return tuple(models)
+
+
+PLDA_TOKENS = (
+    b"<Plda>", b"</Plda>", b"\0B", b"DV ", b"FM ", b"\4\2\0\0\0", b"\4\0\0\0\x80",
+    b"[", b"]", b"1e400", b"nan", b"-0.0 ", bytes(8),
+)  # fmt: skip
+
 CAFFE_TOKENS = (
     b"\x12", b"\x22", b"\x32", b"\x3a", b"\x2a", b"\x42", b"\xa2\x06", b"\x0a\x01a",
     b"\x08", b"\x01", b"\x04", b"\x7f", b"\xff\xff\xff\xff\x0f",

@@ -12,12 +12,7 @@ from chronovox.cli import UserError
 from chronovox.datadir import read_table, write_table
 from chronovox.scoring import backend, plda, read_scores
 from chronovox.scoring.backend import BackendConfig
-from chronovox.scoring.normalisation import (
-    NormConfig,
-    normalised,
-    of_enrolments,
-    of_tests,
-)
+from chronovox.scoring.normalisation import CohortSide, NormConfig, normalised
 from chronovox.scoring.pairs import Sides, pair_scores, score_blocks
 from chronovox.scoring.plda_file import read_plda, write_plda
 from chronovox.trials import read_trials
@@ -329,7 +324,7 @@ def test_normalisation_is_that_of_the_textbook(kind, monkeypatch):
     rng = np.random.default_rng(11)
     enrol, tests, cohort = (rng.normal(size=(n, 5)) for n in (30, 25, 40))
     bias, cohort_bias = rng.normal(size=30), rng.normal(size=40)
-    sides, others = Sides(enrol, tests, bias), Sides(cohort, cohort, cohort_bias)
+    sides = Sides(enrol, tests, bias)
     whose = np.arange(40)
     own = np.arange(100, 130), np.arange(200, 225)
     whose[:3] = own[0][2]
@@ -338,8 +333,9 @@ def test_normalisation_is_that_of_the_textbook(kind, monkeypatch):
     rows[0][0], rows[1][1] = 2, 4
     scores = pair_scores(sides, *rows)
     found = normalised(
-        scores, *rows, of_enrolments(sides, others, own[0], whose),
-        of_tests(sides, others, own[1], whose), NormConfig(kind, 10),
+        scores, *rows, CohortSide(Sides(enrol, cohort, bias), own[0], whose),
+        CohortSide(Sides(cohort, tests, cohort_bias).turned(), own[1], whose),
+        NormConfig(kind, 10),
     )  # fmt: skip
     for n, (i, j) in enumerate(zip(*rows, strict=True)):
         of_enrol = enrol[i] @ cohort.T + bias[i]
@@ -356,11 +352,11 @@ def test_normalisation_is_that_of_the_textbook(kind, monkeypatch):
 
 
 def test_a_cohort_that_says_nothing_is_an_error():
-    one = Sides(np.ones((2, 3)), np.ones((2, 3)), np.zeros(2))
-    parts = of_enrolments(one, one, np.array([0, 1]), np.array([7, 8]))
+    one = Sides(np.ones((2, 3)), np.ones((2, 3)))
+    parts = CohortSide(one, np.array([0, 1]), np.array([7, 8]))
     with pytest.raises(UserError, match="are all the same"):
         normalised([1.0], [0], [1], parts, parts, NormConfig("s"))
-    parts = of_enrolments(one, one, np.array([0, 1]), np.array([1, 8]))
+    parts = CohortSide(one, np.array([0, 1]), np.array([1, 8]))
     with pytest.raises(UserError, match="fewer than two members of the cohort"):
         normalised([1.0], [0], [1], parts, parts, NormConfig("s"))
 
@@ -450,6 +446,34 @@ def test_plda_counts_utterances_or_sessions(world):  # noqa: F811
         )  # fmt: skip
         found = read_scores(path, read_trials(data / "list"))[0]
         assert found == pytest.approx(pair_scores(sides, [0], [0])[0], rel=1e-5)
+
+
+def test_enrolments_of_several_sizes_are_normalised_by_their_own_scores(world):  # noqa: F811
+    rng = np.random.default_rng(14)
+    names = [f"t{n:02d}-{u}" for n in range(30) for u in range(4)]
+    spread = {name[:3]: rng.normal(size=16) for name in names}
+    vectors = {n: (spread[n[:3]] + rng.normal(size=16)).astype("f4") for n in names}
+    write_embeddings(world["model"] / "more", vectors)
+    write_table(world["train"] / "utt2spk", {name: name[:3] for name in sorted(names)})
+    data = world["data"]
+    write_table(data / "enrolments", {"both": "s0-0 s0-1"})
+    (data / "list").write_text("both s2-0 nontarget\ns2-1 s2-0 target\n")
+    text = "score: plda\nplda: {length: none}\nnorm: {kind: s, cohort: utterances}\n"
+    folder = train(world, "plda", text, "more")
+    found = read_scores(score(world, backend=folder), read_trials(data / "list"))
+    model = read_plda(folder / "plda")
+    cohort = model.coordinates(np.stack([vectors[n] for n in sorted(names)]), 1, "none")
+    test = model.coordinates(world["vectors"]["s2-0"][None], 1, "none")
+    rows = np.arange(len(cohort))
+    for number, utts in enumerate((("s0-0", "s0-1"), ("s2-1",))):
+        mean = np.mean([world["vectors"][utt] for utt in utts], axis=0)
+        enrol = model.coordinates(mean[None], 1, "none")
+        size = len(utts)
+        raw = pair_scores(model.sides(enrol, size, test), [0], [0])[0]
+        of_enrol = pair_scores(model.sides(enrol, size, cohort), 0 * rows, rows)
+        of_test = pair_scores(model.sides(cohort, 1, test), rows, 0 * rows)
+        expected = textbook("s", 0, raw, of_enrol, of_test)
+        assert found[number] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(

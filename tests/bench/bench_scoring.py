@@ -1,82 +1,141 @@
 #!/usr/bin/env python3
-"""Time the scoring of trials, and their error rates; print `name value unit` rows.
+"""Time scoring, score normalisation and error rates; print `name value unit` rows.
 
-Usage: tests/bench/bench_scoring.py [options]
-  e.g.: tests/bench/bench_scoring.py --num-vectors 145000 --num-trials 600000
+Usage: tests/bench/bench_scoring.py [--sizes N ...]
+  e.g.: tests/bench/bench_scoring.py --sizes 1 4
 
-Trials that are scored one by one, with the length of both vectors computed each
-time, are timed beside the matrix work on a part of the same list.
+Made-up vectors of 256 dimensions in the numbers of VoxCeleb1-E: 145,160 of 1,251
+speakers, 579,818 trials, a cohort of 5,994; and N times as many vectors and trials.
+Each row is a process, from ark to score file, or from score file to the table of
+results (1,000 draws of speakers): seconds of one core and MB of memory; growth is
+against the first size. In one process, and without files: the cosines of a list against
+a loop that computes each by itself.
 """
 
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
+from timed_process import measure, run_apart
 
-from chronovox import cli
-from chronovox.evaluation import bootstrap, measure
-from chronovox.evaluation.metrics import SortedTrials
+from chronovox import cli, kaldi_io
+from chronovox.datadir import write_table
+from chronovox.files import write_lines
 from chronovox.scoring.cosine import cosine_scores
-from chronovox.trials.lists import Speakers
 
+ROOT = Path(__file__).resolve().parents[2]
+NUM_SPEAKERS, NUM_VECTORS, NUM_TRIALS, NUM_COHORT, DIM = 1251, 145160, 579818, 5994, 256
 NUM_ONE_BY_ONE = 50000
-NUM_SPEAKERS = 500
-NUM_DRAWS = 100
+BACKENDS = {
+    "cosine": "score: cosine",
+    "plda": "{center: true, length: sqrt, score: plda}",
+    "asnorm1": "norm: {kind: as1, top: 300}",
+    "asnorm2": "norm: {kind: as2, top: 300}",
+}
 
 
 def get_parser():
     parser = cli.parser(__doc__)
-    parser.add_argument("--num-vectors", type=cli.positive_int, default=20000)
-    parser.add_argument("--num-trials", type=cli.positive_int, default=200000)
-    parser.add_argument("--dimension", type=cli.positive_int, default=256)
+    parser.add_argument(
+        "--sizes", type=cli.positive_int, nargs="+", default=[1, 4],
+        help="times VoxCeleb1-E; default: 1 4",
+    )  # fmt: skip
     return parser
 
 
-def one_by_one(vectors, enrol, test) -> np.ndarray:
-    """The cosine of each trial in a loop."""
-    scores = np.empty(len(enrol))
-    for number, (first, second) in enumerate(zip(enrol, test, strict=True)):
-        a, b = vectors[first], vectors[second]
-        scores[number] = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
-    return scores
+def write_embeddings(folder: Path, names: list[str], vectors) -> None:
+    folder.mkdir(parents=True)
+    scp = folder / "xvector.scp"
+    with kaldi_io.ArkWriter(folder / "xvector.ark", scp, ndim=1) as writer:
+        for name, vector in zip(names, vectors, strict=True):
+            writer.write(name, vector)
 
 
-def timed(function, *arguments):
-    """The result and the seconds of one call."""
+def make_data(folder: Path, size: int) -> None:
+    """Data, embeddings and trials of the test side; the training side of the cohort."""
+    rng = np.random.default_rng(0)
+    num_vectors, num_trials = size * NUM_VECTORS, size * NUM_TRIALS
+    speakers = np.sort(np.arange(num_vectors) % NUM_SPEAKERS)
+    centres = rng.normal(size=(NUM_SPEAKERS, DIM)).astype(np.float32)
+    names = [f"id{spk:05d}-{row:07d}" for row, spk in enumerate(speakers.tolist())]
+    noise = (1.2 * rng.normal(size=DIM) for _ in names)
+    vectors = (centres[s] + e for s, e in zip(speakers, noise, strict=True))
+    write_embeddings(folder / "test", names, vectors)
+    write_table(folder / "data/utt2spk", {name: name[:7] for name in names})
+    # Each enrolment with those that follow it, and with those of other speakers.
+    enrol = rng.permutation(num_vectors)[np.arange(num_trials) % num_vectors]
+    step = 1 + np.arange(num_trials) // num_vectors
+    step[::2] += num_vectors // 2
+    test = (enrol + step) % num_vectors
+    labels = np.where(speakers[enrol] == speakers[test], "target", "nontarget")
+    rows = zip(enrol.tolist(), test.tolist(), labels.tolist(), strict=True)
+    write_lines(folder / "list", (f"{names[a]} {names[b]} {x}" for a, b, x in rows))
+    others = [f"t{n // 2:05d}-{n % 2}" for n in range(2 * NUM_COHORT)]
+    vectors = (1.5 * rng.normal(size=DIM) for _ in others)
+    write_embeddings(folder / "train", others, vectors)
+    write_table(folder / "train/utt2spk", {name: name[:6] for name in others})
+    (folder / "model").mkdir()
+    for name, text in BACKENDS.items():
+        (folder / f"{name}.yaml").write_text(f"{text}\n")
+
+
+def times_as_fast() -> float:
+    """The rate of cosine_scores against that of a loop over trials."""
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(20000, DIM)).astype(np.float32)
+    enrol, test = rng.integers(len(vectors), size=(2, NUM_TRIALS))
     begin = time.perf_counter()
-    result = function(*arguments)
-    return result, time.perf_counter() - begin
+    scores = cosine_scores(vectors, enrol, test)
+    middle = time.perf_counter()
+    expected = np.empty(NUM_ONE_BY_ONE)
+    for number in range(NUM_ONE_BY_ONE):
+        a, b = vectors[enrol[number]], vectors[test[number]]
+        expected[number] = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+    loop_s = time.perf_counter() - middle
+    np.testing.assert_allclose(scores[:NUM_ONE_BY_ONE], expected, atol=1e-6)
+    return loop_s / NUM_ONE_BY_ONE * NUM_TRIALS / (middle - begin)
+
+
+def measure_size(folder: Path) -> dict[str, tuple[float, float]]:
+    """Seconds and MB of each process."""
+    used, log = {}, folder / "log"
+    for name in BACKENDS:
+        train = ROOT / "steps/train_backend.py"
+        parts = folder / f"{name}.yaml", folder / "train", folder / "train"
+        used[f"train_{name}"] = measure(
+            [sys.executable, train, *parts, folder / name], log
+        )
+        command = [
+            sys.executable, ROOT / "steps/score_trials.py", "--model", folder / "model",
+            "--backend", folder / name, folder / "data", folder / "list",
+            folder / "test", folder / f"list.{name}",
+        ]  # fmt: skip
+        used[f"score_{name}"] = measure(command, log)
+    command = [
+        sys.executable, ROOT / "steps/compute_metrics.py", folder / "data",
+        folder / "list", folder / "list.cosine", folder / "results",
+    ]  # fmt: skip
+    used["metrics"] = measure(command, log)
+    return used
 
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
-    generator = np.random.default_rng(0)
-    vectors = generator.normal(size=(args.num_vectors, args.dimension))
-    vectors = vectors.astype(np.float32)
-    enrol, test = generator.integers(args.num_vectors, size=(2, args.num_trials))
-    scores, scoring_s = timed(cosine_scores, vectors, enrol, test)
-    few = slice(0, min(NUM_ONE_BY_ONE, args.num_trials))
-    expected, loop_s = timed(one_by_one, vectors, enrol[few], test[few])
-    np.testing.assert_allclose(scores[few], expected, atol=1e-6)
-
-    is_target = generator.random(args.num_trials) < 0.5
-    enrol_spk = generator.integers(NUM_SPEAKERS, size=args.num_trials)
-    other = (enrol_spk + 1) % NUM_SPEAKERS
-    names = [str(number) for number in range(NUM_SPEAKERS)]
-    speakers = Speakers(names, enrol_spk, np.where(is_target, enrol_spk, other))
-    ordered, sort_s = timed(SortedTrials, scores, is_target)
-    _, measure_s = timed(measure, ordered)
-    draws = bootstrap.draw_speakers(NUM_SPEAKERS, NUM_DRAWS)
-    _, bootstrap_s = timed(bootstrap.eer_of_draws, ordered, speakers, draws)
-
-    per_s, loop_per_s = args.num_trials / scoring_s, len(expected) / loop_s
-    for name, value, unit in (
-        ("scoring_cosine", round(per_s), "trials/s"),
-        ("scoring_one_by_one", round(loop_per_s), "trials/s"),
-        ("scoring_speedup", round(per_s / loop_per_s, 1), "times"),
-        ("error_rates", round(args.num_trials / (sort_s + measure_s)), "trials/s"),
-        ("bootstrap", round(NUM_DRAWS / bootstrap_s, 1), "draws/s"),
-    ):
-        print(f"{name} {value} {unit}")
+    first = None
+    for size in args.sizes:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "bench"
+            run_apart(make_data, folder, size)
+            used = measure_size(folder)
+        for what, (seconds, memory_mb) in used.items():
+            print(f"{what}_{size}x {seconds:.1f} s")
+            print(f"{what}_{size}x_memory {memory_mb:.0f} MB")
+            if first:
+                print(f"{what}_{size}x_growth {seconds / first[what][0]:.1f} times")
+        first = first or used
+    print(f"cosine_against_one_by_one {times_as_fast():.1f} times_as_fast")
     return 0
 
 

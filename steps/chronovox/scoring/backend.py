@@ -15,12 +15,7 @@ from scipy import linalg
 from chronovox import config, datadir, files, kaldi_io
 from chronovox.cli import UserError
 from chronovox.scoring import cosine, plda, plda_file
-from chronovox.scoring.normalisation import (
-    NormConfig,
-    normalised,
-    of_enrolments,
-    of_tests,
-)
+from chronovox.scoring.normalisation import CohortSide, NormConfig, normalised
 from chronovox.scoring.pairs import Sides, pair_scores
 from chronovox.trials.lists import Speakers
 
@@ -112,7 +107,7 @@ class Backend:
         compared by; both prepared before. Raises UserError for zero vectors."""
         if self.model is None:
             left, right = map(cosine.normalise_length, (enrol, test))
-            return Sides(left, right, np.zeros(len(left), np.float32))
+            return Sides(left, right)
         length = self.config.plda.length
         left = self.model.coordinates(enrol, counts, length)
         right = self.model.coordinates(test, 1, length)
@@ -130,21 +125,23 @@ class Backend:
         used_enrol, first_enrol, enrol = _used(enrol)
         used_test, first_test, test = _used(test)
         prepared = self.prepared(vectors)
-        means = np.stack([prepared[members[n]].mean(axis=0) for n in used_enrol])
-        sides = self.sides(means, counts[used_enrol], prepared[used_test])
-        scores = pair_scores(sides, enrol, test)
+        left = np.stack([prepared[members[n]].mean(axis=0) for n in used_enrol])
+        counts, right = counts[used_enrol], prepared[used_test]
+        scores = pair_scores(self.sides(left, counts, right), enrol, test)
         if self.config.norm is None:
             return scores
-        names, cohort = self.cohort
-        cohort = self.prepared(cohort)
-        others = self.sides(cohort, np.ones(len(cohort)), cohort)
+        names, vectors = self.cohort
+        cohort = self.prepared(vectors)
         # Who is not in the trials gets a number that none of them has.
         numbers = {spk: n for n, spk in enumerate(speakers.names)}
         whose = np.array([numbers.get(spk, -1) for spk in names])
+        of_tests = self.sides(cohort, np.ones(len(cohort)), right).turned()
         return normalised(
             scores, enrol, test,
-            of_enrolments(sides, others, speakers.enrol[first_enrol], whose),
-            of_tests(sides, others, speakers.test[first_test], whose),
+            CohortSide(
+                self.sides(left, counts, cohort), speakers.enrol[first_enrol], whose
+            ),
+            CohortSide(of_tests, speakers.test[first_test], whose),
             self.config.norm,
         )  # fmt: skip
 

@@ -42,7 +42,7 @@ class NormConfig:
 
 
 class CohortSide(NamedTuple):
-    """One side of all trials against the cohort: `(N, K)`, `(C, K)`, and who they are.
+    """One side of all trials, as left, against the cohort, as right; who they are.
 
     own `(N,)`, cohort `(C,)`: numbers of speakers; equal ones are left out.
     """
@@ -58,22 +58,6 @@ class CohortSide(NamedTuple):
             for row in np.flatnonzero(shared[rows]):
                 scores[row, self.cohort == self.own[rows][row]] = -np.inf
             yield rows, scores
-
-
-def of_enrolments(sides: Sides, cohort: Sides, own, cohort_speakers) -> CohortSide:
-    """Enrolments with the cohort as tests."""
-    return CohortSide(Sides(sides.left, cohort.right, sides.bias), own, cohort_speakers)
-
-
-def of_tests(sides: Sides, cohort: Sides, own, cohort_speakers) -> CohortSide:
-    """Tests with the cohort as enrolments."""
-    ones = np.ones((len(sides.right), 1), sides.right.dtype)
-    turned = Sides(
-        np.concatenate([sides.right, ones], axis=1),
-        np.concatenate([cohort.left, cohort.bias[:, None]], axis=1),
-        np.zeros(len(sides.right), sides.right.dtype),
-    )
-    return CohortSide(turned, own, cohort_speakers)
 
 
 def normalised(

@@ -77,11 +77,17 @@ class Plda:
         `psi / (n psi + 1)`: the ratio is that of the normal densities of the test with
         this mean and variance + 1, and with mean 0 and variance psi + 1.
         """
-        counts = np.broadcast_to(counts, len(enrol))[:, None]
-        share = self.psi / (counts * self.psi + 1)
-        center, spread, alone = counts * share * enrol, 1 + share, 1 + self.psi
-        bias = np.log(alone / spread).sum(axis=1) - (center**2 / spread).sum(axis=1)
-        left = np.concatenate([center / spread, (1 / alone - 1 / spread) / 2], axis=1)
+        distinct, which = np.unique(counts, return_inverse=True)
+        which = np.broadcast_to(which, len(enrol))
+        share = self.psi / (distinct[:, None] * self.psi + 1)
+        spread, alone = 1 + share, 1 + self.psi
+        left = (distinct[:, None] * share / spread)[which] * enrol
+        bias = np.log(alone / spread).sum(axis=1)[which]
+        bias -= np.einsum("nd,nd,nd->n", left, left, spread[which])
+        squares = (1 / alone - 1 / spread) / 2  # what the squares of a test count
+        if len(distinct) == 1:
+            return Sides(left, test, bias / 2, test**2 @ squares[0])
+        left = np.concatenate([left, squares[which]], axis=1)
         return Sides(left, np.concatenate([test, test**2], axis=1), bias / 2)
 
 
