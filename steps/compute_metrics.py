@@ -32,10 +32,10 @@ import numpy as np
 
 from chronovox import cli, runinfo
 from chronovox.cli import UserError, log
-from chronovox.datadir import read_table
 from chronovox.evaluation import bootstrap, measure, results
 from chronovox.evaluation.metrics import SortedTrials
 from chronovox.scoring import name_below, read_info, read_scores
+from chronovox.scoring.enrolments import read_speakers
 from chronovox.trials import read_trials
 
 
@@ -132,7 +132,7 @@ def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     trials = read_trials(args.trials)
     utt2spk = Path(args.data) / "utt2spk"
-    speakers = trials.speakers(read_table(utt2spk), utt2spk)
+    speakers = trials.speakers(read_speakers(args.data), utt2spk)
     counts = bootstrap.draw_speakers(len(speakers.names), args.draws)
     common = describe_list(Path(args.data), trials, speakers)
 

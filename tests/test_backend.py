@@ -7,9 +7,11 @@ from scipy.stats import multivariate_normal
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from test_scoring import score, train, world, write_embeddings  # noqa: F401  # fixture
 
+import compute_metrics
 from chronovox import config
 from chronovox.cli import UserError
 from chronovox.datadir import read_table, write_table
+from chronovox.evaluation import results
 from chronovox.scoring import backend, plda, read_scores
 from chronovox.scoring.backend import BackendConfig
 from chronovox.scoring.normalisation import CohortSide, NormConfig, normalised
@@ -141,24 +143,6 @@ def test_lengths_in_the_coordinates_of_the_model():
         np.testing.assert_allclose(ratio, ratio[:, :1] * np.ones(DIM))
     with pytest.raises(UserError, match="no direction"):
         model.coordinates(model.mean[None], 1, "simple")
-
-
-def test_adaptation_takes_the_surplus_of_the_new_vectors():
-    mean, between, within = random_model()
-    model = plda.from_covariances(mean, between, within)
-    vectors, _ = draw(6, mean + 3, 2 * between, 4 * within, np.ones(100000, int))
-    found = plda.adapted(model, vectors, within_share=0.25, between_share=0.75)
-    np.testing.assert_allclose(found.mean, mean + 3, atol=0.1)
-    surplus = between + 3 * within
-    for part, share, old in (
-        (found.within, 0.25, within), (found.between, 0.75, between)
-    ):  # fmt: skip
-        wrong = np.linalg.norm(part - old - share * surplus)
-        assert wrong < 0.02 * np.linalg.norm(surplus)
-    less, _ = draw(7, mean, between / 2, within / 2, np.ones(10000, int))
-    same = plda.adapted(model, less, 0.25, 0.75)
-    np.testing.assert_allclose(same.within, within, atol=1e-8)
-    np.testing.assert_allclose(same.between, between, atol=1e-8)
 
 
 # As Kaldi prints a model (ivector-copy-plda --binary=false).
@@ -419,6 +403,13 @@ def test_several_utterances_make_an_enrolment(world):  # noqa: F811
     a, b = (u + v) / 2 - mean, world["vectors"]["s2-0"] - mean
     assert found[0] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     assert found[1] == found[2]
+    words = [data, data / "list", path, world["model"] / "results"]
+    assert compute_metrics.main([str(word) for word in words]) == 0
+    (row,) = results.read(world["model"] / "results")
+    assert (row["n_target"], row["n_nontarget"], row["n_spk"]) == (2, 1, 2)
+    (data / "list").write_text("s2-0 both nontarget\n")
+    with pytest.raises(UserError, match="list:1: 'both' is an enrolment of several"):
+        score(world)
 
 
 def test_plda_counts_utterances_or_sessions(world):  # noqa: F811

@@ -155,22 +155,3 @@ def speaker_statistics(vectors, speakers):
     means /= counts
     rest = vectors - means[speakers]
     return means, counts, rest.T @ rest
-
-
-def adapted(model: Plda, vectors, within_share: float, between_share: float) -> Plda:
-    """The model adapted to vectors `(N, D)` whose speakers are not known.
-
-    Its mean becomes theirs. In directions in which they vary more than B + W says, the
-    surplus goes to W and to B, in these shares, as in Kaldi's
-    ivector-adapt-plda. Directions in which they vary less stay as they are.
-    """
-    vectors = np.asarray(vectors, np.float64)
-    mean = vectors.mean(axis=0)
-    between, within = model.between, model.within
-    total = between + within
-    ratio, axes = linalg.eigh(np.cov(vectors.T, bias=True), total)
-    axes = total @ axes  # in which the total is the sum of their squares
-    surplus = axes * np.maximum(ratio - 1, 0) @ axes.T
-    return from_covariances(
-        mean, between + between_share * surplus, within + within_share * surplus
-    )
