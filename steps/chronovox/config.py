@@ -70,7 +70,9 @@ def load(path, cls):
     try:
         data = yaml.load(Path(path).read_text(encoding="utf-8"), _StrictLoader)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        names = sorted(other.name for other in Path(path).parent.glob("*.yaml"))
+        more = f": there are {', '.join(names)}" if names else ""
+        raise UserError(f"{path}: no such file{more}") from None
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         text = " ".join(str(error).replace('in "<unicode string>", ', "").split())
         raise UserError(f"{path}: not valid YAML: {text}") from None

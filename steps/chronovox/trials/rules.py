@@ -123,9 +123,6 @@ def read_rules(path) -> tuple[Rules, Rules | None]:
 
     Raises UserError as `config.load` does, and for chains.
     """
-    if not Path(path).exists():
-        names = sorted(other.stem for other in Path(path).parent.glob("*.yaml"))
-        raise UserError(f"{path}: no such file: the rules there are {' '.join(names)}")
     rules = config.load(path, Rules)
     if rules.like is None:
         return rules, None
