@@ -21,7 +21,7 @@ be such a name: its vector is the mean of those of the utterances, and PLDA know
 number, or, with --count sessions, that of their sessions (DATA/utt2session).
 
 Writes
-  SCORES       <enrol> <test> <score>, nine significant digits: exact float32
+  SCORES       <enrol> <test> <score>, nine significant digits, exact for cosine
   SCORES.json  model, seed, back end, and fingerprints of what was scored
 """
 
@@ -56,12 +56,12 @@ def get_parser():
 
 
 def enrolment_table(
-    data: Path, keys: list[str], count: str
+    data: Path, keys: list[str], count: str, wanted: set[str]
 ) -> tuple[list[str], list[list[int]], np.ndarray]:
-    """Names of all enrolments, rows of `keys` that each is made of, and how many count.
+    """Names of enrolments, rows of `keys` that each is made of, and how many count.
 
-    Every utterance is an enrolment of its own. Raises UserError for an utterance that
-    has no vector, or no session where these count.
+    Every utterance is an enrolment of its own; others are those `wanted`. Raises
+    UserError for an utterance that has no vector, or no session where these count.
     """
     index = {key: row for row, key in enumerate(keys)}
     names, rows, counts = (
@@ -71,6 +71,8 @@ def enrolment_table(
     )
     sessions = read_table(data / "utt2session") if count == "sessions" else None
     for name, utts in read_enrolments(data).items():
+        if name not in wanted:
+            continue
         for table, what in (index, "vector"), (sessions, "session"):
             lacking = [utt for utt in utts if table is not None and utt not in table]
             if lacking:
@@ -104,7 +106,9 @@ def main(argv=None) -> int:
 
     trials, speaker_of = read_trials(args.trials), read_speakers(data)
     keys, vectors = kaldi_io.read_vectors(scp)
-    names, rows, counts = enrolment_table(data, keys, args.count)
+    names, rows, counts = enrolment_table(
+        data, keys, args.count, {*trials.enrol, *trials.test}
+    )
     enrol, test = trials.rows({name: row for row, name in enumerate(names)}, scp)
     if (test >= len(keys)).any():
         line = int(np.argmax(test >= len(keys)))
@@ -112,6 +116,12 @@ def main(argv=None) -> int:
             f"{args.trials}:{line + 1}: '{trials.test[line]}' is an enrolment of "
             "several utterances: the second field is one utterance"
         )
+    for line, (number, row) in enumerate(zip(enrol, test, strict=True), 1):
+        if row in rows[number]:
+            raise UserError(
+                f"{args.trials}:{line}: '{keys[row]}' is part of its enrolment "
+                f"'{names[number]}': remove the trial"
+            )
     speakers = trials.speakers(speaker_of, data / "utt2spk")
     marks = origin.find_overlap(set(speakers.names), seen, args.allow_speaker_overlap)
     try:
@@ -126,7 +136,6 @@ def main(argv=None) -> int:
         {
             **info,
             "backend": folder.name,
-            "backend_sha256": backends.fingerprint(folder),
             "marks": marks,
             "embeddings_sha256": fingerprint.hexdigest(),
         },

@@ -15,7 +15,6 @@ speakers, `<spk> <number of utterances>`, which no trial may share; made_from, t
 network of the embeddings. steps/score_trials.py takes the folder.
 """
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ import numpy as np
 from chronovox import cli, config, kaldi_io
 from chronovox.cli import UserError, log
 from chronovox.datadir import read_floats, read_table
-from chronovox.scoring import backend
+from chronovox.scoring import backend, origin
 from chronovox.scoring.backend import BackendConfig
 
 # The oldest of each age group but the last, in years.
@@ -85,10 +84,15 @@ def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     settings = config.load(args.config, BackendConfig)
     data, out, embeddings = Path(args.data), Path(args.out_dir), Path(args.embeddings)
+    backend.clear(out)
     if not settings.learns:
         backend.save(backend.Backend(settings), out, {})
         return 0
     scp = embeddings / "xvector.scp"
+    origin.check_origin(
+        embeddings, [data / "corpus.json", data / "wav.scp"],
+        "extract them again (./run.sh --stage 5)",
+    )  # fmt: skip
     keys, vectors = kaldi_io.read_vectors(scp)
     utt2spk = read_table(data / "utt2spk")
     unknown = [key for key in keys if key not in utt2spk]
@@ -105,9 +109,8 @@ def main(argv=None) -> int:
     utts_of = {spk: 0 for spk in speakers}
     for spk in speakers:
         utts_of[spk] += 1
-    backend.save(trained, out, utts_of)
-    if (embeddings / "made_from").exists():
-        shutil.copy(embeddings / "made_from", out / "made_from")
+    record = embeddings / "made_from"
+    backend.save(trained, out, utts_of, record.exists() and read_table(record))
     size = "" if cohort is None else f", a cohort of {len(cohort[0])}"
     log.info("%s: %d vectors of %d speakers%s", out, len(keys), len(utts_of), size)
     return 0

@@ -1,5 +1,7 @@
 """Back ends: PLDA, LDA, whitening, score normalisation, Kaldi's files."""
 
+import shutil
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -8,7 +10,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from test_scoring import score, train, world, write_embeddings  # noqa: F401  # fixture
 
 import compute_metrics
-from chronovox import config
+from chronovox import config, kaldi_io
 from chronovox.cli import UserError
 from chronovox.datadir import read_table, write_table
 from chronovox.evaluation import results
@@ -213,7 +215,9 @@ def test_damaged_models_are_refused(tmp_path):
 def test_too_little_to_train_on_is_an_error():
     with pytest.raises(UserError, match="two speakers are needed"):
         plda.train(np.eye(3), np.array([0, 1, 2]))
-    with pytest.raises(UserError, match="singular: use lda_dim"):
+    with pytest.raises(
+        UserError, match="PLDA: .* the covariance is singular: they are"
+    ):
         plda.train(np.random.default_rng(0).normal(size=(4, 6)), np.array([0, 0, 1, 1]))
 
 
@@ -229,6 +233,9 @@ def test_whitening_gives_the_identity():
     found = trained(vectors, speakers, center=True, whiten=True).prepared(vectors)
     np.testing.assert_allclose(np.cov(found.T, bias=True), np.eye(DIM), atol=1e-3)
     assert np.abs(found.mean(axis=0)).max() < 1e-3
+    line = np.random.default_rng(0).normal(size=(9, 1))
+    found = trained(line, np.arange(9), center=True, whiten=True).prepared(line)
+    assert found.std() == pytest.approx(1, rel=1e-4)
     with pytest.raises(UserError, match="whiten: .* is singular"):
         trained(vectors[:3], speakers[:3], whiten=True)
 
@@ -278,7 +285,10 @@ def test_wrong_settings_are_refused(tmp_path, options, message):
         config.load(tmp_path / "x.yaml", BackendConfig)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "conf/backends").glob("*.yaml")))
+CONF = [*ROOT.glob("conf/backends/*.yaml"), *ROOT.glob("egs/*/conf/backends/*.yaml")]
+
+
+@pytest.mark.parametrize("path", sorted(CONF))
 def test_the_settings_of_conf_are_valid(path):
     config.load(path, BackendConfig)
 
@@ -407,6 +417,11 @@ def test_several_utterances_make_an_enrolment(world):  # noqa: F811
     assert compute_metrics.main([str(word) for word in words]) == 0
     (row,) = results.read(world["model"] / "results")
     assert (row["n_target"], row["n_nontarget"], row["n_spk"]) == (2, 1, 2)
+    (data / "list").write_text("one s1-1 target\nboth s0-1 target\n")
+    with pytest.raises(
+        UserError, match="list:2: 's0-1' is part of its enrolment 'both'"
+    ):
+        score(world)
     (data / "list").write_text("s2-0 both nontarget\n")
     with pytest.raises(UserError, match="list:1: 'both' is an enrolment of several"):
         score(world)
@@ -472,10 +487,77 @@ def test_enrolments_of_several_sizes_are_normalised_by_their_own_scores(world): 
     [
         ({"s0-0": "s1-0"}, "enrolments: s0-0: is an utterance, too"),
         ({"m": "s0-0 s1-0"}, "enrolments: m: its utterances are of s0, s1"),
-        ({"m": "s0-0 s9-9"}, "s9-9"),
+        ({"m": "s0-0 s9-9"}, "enrolments: m: 's9-9' is not in"),
+        ({"m": "s0-0 s0-0"}, "enrolments: m: names an utterance twice"),
     ],
 )
 def test_bad_enrolments_are_named(world, table, message):  # noqa: F811
     write_table(world["data"] / "enrolments", table)
     with pytest.raises(UserError, match=message):
         score(world)
+
+
+def test_the_speaker_of_an_utterance_is_left_out_of_its_cohort(world):  # noqa: F811
+    """Where the trials share speakers with the cohort, which marks the scores."""
+    names = [f"s{n}-{u}" for n in range(3) for u in range(2)] + ["t0-0", "t1-0", "t2-0"]
+    vectors = world["vectors"] | world["others"]
+    write_embeddings(world["model"] / "both", {name: vectors[name] for name in names})
+    write_table(world["train"] / "utt2spk", {name: name[:2] for name in sorted(names)})
+    folder = train(world, "s", "norm: {kind: s, cohort: utterances}\n", "both")
+    with pytest.raises(UserError, match="3 of 3 speakers .* are in .*s/speakers"):
+        score(world, backend=folder)
+    path = score(world, "--allow-speaker-overlap", "true", backend=folder)
+    found = read_scores(path, read_trials(world["data"] / "list"))
+    units = {name: vectors[name] / np.linalg.norm(vectors[name]) for name in names}
+    for value, (enrol, test) in zip(
+        found, (("s0-0", "s0-1"), ("s2-0", "s0-0"), ("s1-1", "s1-0")), strict=True
+    ):
+        sides = [
+            np.array([units[utt] @ units[n] for n in names if n[:2] != utt[:2]])
+            for utt in (enrol, test)
+        ]
+        expected = textbook("s", 0, units[enrol] @ units[test], *sides)
+        assert value == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_copied_back_end_keeps_its_own_cohort(world):  # noqa: F811
+    text = "norm: {kind: s, cohort: utterances}\n"
+    folder = train(world, "first", text)
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    before = score(world, backend=copy).read_bytes()
+    moved = {name: vector + 3 for name, vector in world["others"].items()}
+    write_embeddings(world["model"] / "moved", moved)
+    train(world, "first", text, "moved")
+    assert score(world, backend=copy).read_bytes() == before
+    assert score(world, backend=folder).read_bytes() != before
+
+
+def test_parts_that_do_not_fit_are_refused(world):  # noqa: F811
+    wide = {name: np.ones(17) + n for n, name in enumerate(world["others"])}
+    write_embeddings(world["model"] / "wide", wide)
+    folder = train(world, "s", "norm: {kind: s, cohort: utterances}\n", "wide")
+    with pytest.raises(UserError, match="dimension 16, but .* trained on 17"):
+        score(world, backend=folder)
+    folder = train(world, "mean", "center: true\n")
+    kaldi_io.write_array(folder / "mean.vec", np.full(16, np.nan))
+    with pytest.raises(UserError, match="mean: holds NaN or infinity"):
+        score(world, backend=folder)
+
+
+def test_a_failed_training_leaves_no_earlier_back_end(world):  # noqa: F811
+    folder = train(world, "x", "center: true\n")
+    with pytest.raises(UserError, match="two speakers are needed"):
+        train(world, "x", "lda_dim: 9\n")
+    with pytest.raises(UserError, match="x: no trained back end"):
+        score(world, backend=folder)
+
+
+def test_a_transform_of_kaldi_may_have_an_offset(world):  # noqa: F811
+    rng = np.random.default_rng(15)
+    vectors = rng.normal(size=(5, 3)).astype("f4")
+    affine = rng.normal(size=(2, 4)).astype("f4")
+    found = backend.Backend(BackendConfig(), None, affine).prepared(vectors)
+    np.testing.assert_allclose(
+        found, vectors @ affine[:, :3].T + affine[:, 3], rtol=1e-5
+    )

@@ -190,8 +190,13 @@ def test_a_mean_of_another_network_is_refused(world):
     backend = train(world, "mean", "center: true\n")
     with pytest.raises(UserError, match=r"mean/made_from: .*final.pt has changed"):
         score(world, backend=backend)
-    # The mean may be of another corpus.
+    # The mean may be of another corpus than the trials, but of that of its own data.
     made_from = {"corpus.json": "0", "final.pt": sha256(network)}
+    write_table(world["model"] / "train" / "made_from", made_from)
+    with pytest.raises(UserError, match=r"train/made_from: .*corpus.json has changed"):
+        train(world, "mean", "center: true\n")
+    (world["train"] / "corpus.json").write_text("train")
+    made_from["corpus.json"] = sha256(world["train"] / "corpus.json")
     write_table(world["model"] / "train" / "made_from", made_from)
     assert score(world, backend=train(world, "mean", "center: true\n")).exists()
 
@@ -251,7 +256,7 @@ def test_other_bad_input_is_named(world, tmp_path, capsys):
     backend = train(world, "wide", "center: true\n", "wide")
     with pytest.raises(UserError, match="xvector.scp: dimension 16, but .* on 17"):
         score(world, backend=backend)
-    with pytest.raises(UserError, match="nosuch/config.yaml: no such file"):
+    with pytest.raises(UserError, match="nosuch: no trained back end"):
         score(world, backend=tmp_path / "nosuch")
     backend = train(world, "cosine", "score: cosine\n")
     world["model"] = tmp_path / "no_such_model"

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy import linalg
 
-from chronovox import config, datadir, files, kaldi_io
+from chronovox import config, datadir, kaldi_io
 from chronovox.cli import UserError
 from chronovox.scoring import cosine, plda, plda_file
 from chronovox.scoring.normalisation import CohortSide, NormConfig, normalised
@@ -86,16 +86,17 @@ class Backend:
         """Vectors `(N, D)` centred, transformed and scaled, float32. Raises UserError
         for one that is of another dimension, or zero where it is to be scaled."""
         vectors = np.asarray(vectors, np.float32)
-        for array in (self.mean, self.transform):
-            if array is not None and array.shape[-1] != vectors.shape[1]:
-                raise UserError(
-                    f"dimension {vectors.shape[1]}, but the back end was trained on "
-                    f"{array.shape[-1]}: use embeddings of one model"
-                )
         if self.mean is not None:
+            _check_dim(vectors, len(self.mean))
             vectors = vectors - self.mean
         if self.transform is not None:
-            vectors = vectors @ self.transform.T
+            dim = vectors.shape[1]
+            if self.transform.shape[1] != dim + 1:  # as Kaldi's LDA, with an offset
+                _check_dim(vectors, self.transform.shape[1])
+            offset = self.transform[:, dim:].sum(axis=1)
+            vectors = vectors @ self.transform[:, :dim].T + offset
+        if self.model is not None:
+            _check_dim(vectors, len(self.model.mean))
         if self.config.length != "none":
             vectors = cosine.normalise_length(vectors)
         if self.config.length == "sqrt":
@@ -124,14 +125,21 @@ class Backend:
         """
         used_enrol, first_enrol, enrol = _used(enrol)
         used_test, first_test, test = _used(test)
-        prepared = self.prepared(vectors)
-        left = np.stack([prepared[members[n]].mean(axis=0) for n in used_enrol])
-        counts, right = counts[used_enrol], prepared[used_test]
+        needed = np.unique(
+            np.concatenate([used_test, *(members[n] for n in used_enrol)])
+        )
+        place = {row: number for number, row in enumerate(needed.tolist())}
+        prepared = self.prepared(vectors[needed])
+        left = np.stack(
+            [prepared[[place[m] for m in members[n]]].mean(axis=0) for n in used_enrol]
+        )
+        counts, right = counts[used_enrol], prepared[[place[n] for n in used_test]]
         scores = pair_scores(self.sides(left, counts, right), enrol, test)
         if self.config.norm is None:
             return scores
-        names, vectors = self.cohort
-        cohort = self.prepared(vectors)
+        names, raw = self.cohort
+        _check_dim(vectors, raw.shape[1])
+        cohort = self.prepared(raw)
         # Who is not in the trials gets a number that none of them has.
         numbers = {spk: n for n, spk in enumerate(speakers.names)}
         whose = np.array([numbers.get(spk, -1) for spk in names])
@@ -144,6 +152,14 @@ class Backend:
             CohortSide(of_tests, speakers.test[first_test], whose),
             self.config.norm,
         )  # fmt: skip
+
+
+def _check_dim(vectors: np.ndarray, dim: int) -> None:
+    if vectors.shape[1] != dim:
+        raise UserError(
+            f"dimension {vectors.shape[1]}, but the back end was trained on {dim}: use "
+            "embeddings of one model"
+        )
 
 
 def _used(rows):
@@ -178,12 +194,9 @@ def train(
 
 def _whitening(vectors: np.ndarray) -> np.ndarray:
     """The symmetric matrix `(D, D)` that gives centred vectors the covariance 1."""
-    values, axes = linalg.eigh(np.cov(vectors.T, bias=True))
-    if values[0] <= 1e-10 * values[-1]:
-        raise UserError(
-            f"whiten: the covariance of {len(vectors)} vectors of dimension "
-            f"{vectors.shape[1]} is singular: use lda_dim, or more utterances"
-        )
+    covariance = np.atleast_2d(np.cov(vectors.T, bias=True))
+    plda.check_regular(covariance, f"whiten: of {len(vectors)} vectors")
+    values, axes = linalg.eigh(covariance)
     return (axes / np.sqrt(values) @ axes.T).astype(np.float32)
 
 
@@ -199,21 +212,25 @@ def _lda(vectors: np.ndarray, speakers: np.ndarray, dim: int) -> np.ndarray:
         )
     means = means - vectors.mean(axis=0)
     between = (counts * means).T @ means / len(vectors)
-    try:
-        _, axes = linalg.eigh(between, scatter / len(vectors))
-    except linalg.LinAlgError:
-        raise UserError(
-            f"lda_dim: the covariance of a speaker's vectors is singular: "
-            f"{len(vectors)} utterances are too few for dimension {vectors.shape[1]}"
-        ) from None
+    plda.check_regular(scatter, f"lda_dim: of {len(vectors)} vectors around speakers")
+    _, axes = linalg.eigh(between, scatter / len(vectors))
     return axes.T[::-1][:dim].astype(np.float32)
 
 
-def save(backend: Backend, folder: Path, utts_of: dict[str, int]) -> None:
-    """Write a back end, config.yaml last; utts_of: speaker -> number of utterances."""
+def clear(folder: Path) -> None:
+    """Remove an earlier back end, config.yaml first: without it there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in _FILES:
         (folder / name).unlink(missing_ok=True)
+
+
+def save(
+    backend: Backend, folder: Path, utts_of: dict[str, int], made_from=None
+) -> None:
+    """Write a back end into a folder that was cleared, config.yaml last.
+
+    utts_of: speaker -> number of utterances. made_from: that of the embeddings, if any.
+    """
     if backend.mean is not None:
         kaldi_io.write_array(folder / "mean.vec", backend.mean)
     if backend.transform is not None:
@@ -231,11 +248,17 @@ def save(backend: Backend, folder: Path, utts_of: dict[str, int]) -> None:
         datadir.write_table(folder / "cohort", speakers)
     if backend.config.learns:
         datadir.write_table(folder / "speakers", utts_of)
+    if made_from:
+        datadir.write_table(folder / "made_from", made_from)
     config.save(backend.config, folder / "config.yaml")
 
 
 def load(folder: Path) -> Backend:
     """Read a trained back end. Raises UserError if a part is missing or damaged."""
+    if not (folder / "config.yaml").exists():
+        raise UserError(
+            f"{folder}: no trained back end: steps/train_backend.py makes it"
+        )
     settings = config.load(folder / "config.yaml", BackendConfig)
     mean = transform = model = cohort = None
     if settings.center:
@@ -245,15 +268,14 @@ def load(folder: Path) -> Backend:
     if settings.score == "plda":
         model = plda_file.read_plda(folder / "plda")
     if settings.norm is not None:
-        names, vectors = kaldi_io.read_vectors(folder / "cohort.scp")
+        # Not by the scp: it may name the ark of a folder that this one was copied of.
+        found = dict(kaldi_io.read_ark(folder / "cohort.ark"))
         speakers = datadir.read_table(folder / "cohort")
-        if sorted(speakers) != names:
-            raise UserError(f"{folder}/cohort: not of cohort.scp: train it again")
-        cohort = [speakers[name] for name in names], vectors
+        if sorted(speakers) != sorted(found):
+            raise UserError(f"{folder}/cohort: not of cohort.ark: train it again")
+        vectors = np.stack([found[name] for name in sorted(found)])
+        cohort = [speakers[name] for name in sorted(found)], vectors
+    for part in (mean, transform, cohort and cohort[1]):
+        if part is not None and not np.isfinite(part).all():
+            raise UserError(f"{folder}: holds NaN or infinity: train it again")
     return Backend(settings, mean, transform, model, cohort)
-
-
-def fingerprint(folder: Path) -> str:
-    """The SHA-256 of what a trained back end scores by."""
-    paths = [folder / name for name in _FILES if name != "cohort.scp"]
-    return files.fingerprint("", paths)

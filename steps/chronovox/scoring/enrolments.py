@@ -20,8 +20,8 @@ def read_enrolments(data_dir) -> dict[str, list[str]]:
 def read_speakers(data_dir) -> dict[str, str]:
     """Speaker of each utterance, by utt2spk, and of each enrolment.
 
-    Raises UserError for an enrolment of unknown utterances, or of several speakers, and
-    for one that is called like an utterance.
+    Raises UserError for an enrolment of unknown utterances, of one twice, or of several
+    speakers, and for one that is called like an utterance.
     """
     utt2spk = read_table(Path(data_dir) / "utt2spk")
     speakers = dict(utt2spk)
@@ -29,6 +29,8 @@ def read_speakers(data_dir) -> dict[str, str]:
         where = f"{data_dir}/enrolments: {name}"
         if name in utt2spk:
             raise UserError(f"{where}: is an utterance, too: choose another name")
+        if len(set(utts)) < len(utts):
+            raise UserError(f"{where}: names an utterance twice: name it once")
         unknown = [utt for utt in utts if utt not in utt2spk]
         if unknown:
             raise UserError(f"{where}: '{unknown[0]}' is not in {data_dir}/utt2spk")

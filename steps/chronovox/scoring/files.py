@@ -41,8 +41,11 @@ def write_scores(path, trials: Trials, scores: np.ndarray, info: dict) -> None:
     """Write a score file and its `.json`, which holds `info`.
 
     Nine significant digits restore a float32 exactly, so no order and no tie
-    changes. An older `.json` goes first: it never stands beside other scores.
+    changes. An older `.json` goes first: it never stands beside other scores. Raises
+    UserError for a score that is not finite.
     """
+    if not np.isfinite(scores).all():
+        raise UserError(f"{path}: a score is NaN or infinite: it is not written")
     info_path(path).unlink(missing_ok=True)
     with files.atomic_write(path) as stream:
         rows = zip(trials.enrol, trials.test, scores.tolist(), strict=True)

@@ -24,8 +24,8 @@ class NormConfig:
     z: all those with the enrolment; t: with the test; s: the mean of both. as1: of
     each side, the `top` highest; as2: of each side, those of the `top` cohort members
     that score highest with the other. cohort: a vector for each training speaker (the
-    mean), or utterance, or for each speaker and age group, of every age group equally
-    many.
+    mean), or utterance, or for each speaker and age group, of no age group more than of
+    the median one. PLDA takes each for one recording.
     """
 
     kind: Kind = "as1"

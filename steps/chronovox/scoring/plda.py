@@ -93,14 +93,20 @@ class Plda:
 
 def from_covariances(mean, between, within) -> Plda:
     """The model with these covariances `(D, D)`. Raises UserError if W is singular."""
-    try:
-        psi, axes = linalg.eigh(between, within)
-    except linalg.LinAlgError:
-        raise UserError(
-            "PLDA: the covariance of a speaker's vectors is singular: use lda_dim, or "
-            "more utterances"
-        ) from None
+    check_regular(within, "PLDA: of a speaker's vectors")
+    psi, axes = linalg.eigh(between, within)
     return Plda(np.asarray(mean), axes.T[::-1].copy(), np.maximum(psi[::-1], 0))
+
+
+def check_regular(covariance: np.ndarray, what: str) -> None:
+    """Raise UserError for a covariance `(D, D)` that is singular, or nearly so."""
+    values = linalg.eigvalsh(covariance)
+    if not values[0] > 1e-10 * values[-1]:
+        raise UserError(
+            f"{what} the covariance is singular: they are too few for {len(values)} "
+            "dimensions, or a dimension is constant or follows from others: use more "
+            "utterances, or plain cosine"
+        )
 
 
 def train(vectors, speakers, num_iters: int = 10) -> Plda:
