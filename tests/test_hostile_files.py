@@ -71,6 +71,13 @@ def make_model(folder, content: bytes):
     return exp
 
 
+def cosine(folder):
+    """A back end."""
+    (folder / "cosine").mkdir(exist_ok=True)
+    (folder / "cosine/config.yaml").write_text("score: cosine\n")
+    return folder / "cosine"
+
+
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_an_entry_of_an_scp_is_only_a_name(folder, entry):
     data = make_dir(folder / "data", ["a", "b"], 2)
@@ -81,7 +88,8 @@ def test_an_entry_of_an_scp_is_only_a_name(folder, entry):
     (folder / "emb").mkdir()
     write_table(folder / "emb/xvector.scp", {"a-0": entry, "b-0": entry})
     (folder / "trials").write_text("a-0 a-1 target\na-0 b-0 nontarget\n")
-    words = ("--model", folder, data, folder / "trials", folder / "emb", "scores")
+    words = ("--model", folder, "--backend", cosine(folder), data, folder / "trials",
+             folder / "emb", "scores")  # fmt: skip
     refused(score_trials.main, *words)
 
     write_table(data / "wav.scp", dict.fromkeys(read_table(data / "utt2spk"), entry))
@@ -118,7 +126,8 @@ def test_a_network_of_code_is_not_loaded(folder, number):
     (folder / "emb").mkdir()
     write_table(folder / "emb/made_from", made_from)
     (folder / "trials").write_text("a-0 a-1 target\na-0 b-0 nontarget\n")
-    words = ("--model", exp, data, folder / "trials", folder / "emb", "scores")
+    words = ("--model", exp, "--backend", cosine(folder), data, folder / "trials",
+             folder / "emb", "scores")  # fmt: skip
     refused(score_trials.main, *words)
 
 
