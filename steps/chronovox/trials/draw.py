@@ -53,14 +53,20 @@ def draw_targets(allowance: Allowance, partners, given_up, asked, circle) -> np.
     """
     num_allowed = np.zeros(len(asked), int)
     width = 1 + partners.shape[1] + given_up.shape[1]
+    lack = count(partners) < asked
+    # While nothing is drawn, what belongs to a row is free.
+    own = _is_own if (partners != NONE).any() else _belongs
     for rows in members(allowance.pool.speaker):
-        for condition in (_is_own, _is_left):
+        if not lack[rows].any():
+            continue
+        for condition in (own, _is_left):
             short = rows[count(partners[rows]) < asked[rows]]
             for block in _blocks(short, len(rows) * width):
                 allowed = allowance.targets(block[:, None], rows)
-                if condition is _is_own:
+                if condition is own:
                     num_allowed[block] = allowed.sum(axis=1)
-                allowed &= ~_holds(given_up, block, rows)
+                if given_up.shape[1]:
+                    allowed &= ~_holds(given_up, block, rows)
                 allowed &= condition(partners, block, rows, circle)
                 _fill(partners, block, rows, allowed, asked, circle)
     return num_allowed
@@ -76,8 +82,11 @@ def draw_nontargets(
     have, within the tolerance of the rules.
     """
     condition = _is_own if owned else _is_left
+    lack = count(partners) < asked
     for rows in members(allowance.group):
-        enrolling = rows[asked[rows] > count(partners[rows])]
+        enrolling = rows[lack[rows]]
+        if len(enrolling) == 0:
+            continue
         windows = _windows(allowance, rows, enrolling, targets)
         if owned and partners.shape[1] <= _MANY:
             _try(allowance, partners, asked, circle, enrolling, windows)
@@ -168,16 +177,21 @@ def _holds(partners, rows, others) -> np.ndarray:
     return (partners[rows][:, None, :] == others[:, None]).any(axis=2)
 
 
+def _belongs(_, rows, others, circle) -> np.ndarray:
+    """Whether pairs `(R, N)` belong to the rows."""
+    return _is_ahead(circle, rows[:, None], others)
+
+
 def _is_own(partners, rows, others, circle) -> np.ndarray:
     """Whether pairs `(R, N)` belong to the rows, and neither side has drawn them."""
     free = _is_free(partners, rows, others)
-    return _is_ahead(circle, rows[:, None], others) & free
+    return _belongs(partners, rows, others, circle) & free
 
 
 def _is_left(partners, rows, others, circle) -> np.ndarray:
     """Whether pairs `(R, N)` belong to the others, and neither side has drawn them."""
     free = _is_free(partners, rows, others)
-    return ~_is_ahead(circle, rows[:, None], others) & free
+    return ~_belongs(partners, rows, others, circle) & free
 
 
 def _is_free(partners, rows, others) -> np.ndarray:
