@@ -290,7 +290,7 @@ CONF = [*ROOT.glob("conf/backends/*.yaml"), *ROOT.glob("egs/*/conf/backends/*.ya
 
 @pytest.mark.parametrize("path", sorted(CONF))
 def test_the_settings_of_conf_are_valid(path):
-    config.load(path, BackendConfig)
+    assert config.load(path, BackendConfig).score in ("cosine", "plda")
 
 
 # Score normalisation
@@ -427,13 +427,19 @@ def test_several_utterances_make_an_enrolment(world):  # noqa: F811
         score(world)
 
 
-def test_plda_counts_utterances_or_sessions(world):  # noqa: F811
+def thirty_speakers(world) -> dict[str, np.ndarray]:  # noqa: F811
+    """Training embeddings `more`, four of each; utterance -> vector."""
     rng = np.random.default_rng(13)
     names = [f"t{n:02d}-{u}" for n in range(30) for u in range(4)]
     spread = {name[:3]: rng.normal(size=16) for name in names}
     vectors = {n: (spread[n[:3]] + rng.normal(size=16)).astype("f4") for n in names}
     write_embeddings(world["model"] / "more", vectors)
     write_table(world["train"] / "utt2spk", {name: name[:3] for name in sorted(names)})
+    return vectors
+
+
+def test_plda_counts_utterances_or_sessions(world):  # noqa: F811
+    thirty_speakers(world)
     data = world["data"]
     write_table(data / "enrolments", {"both": "s0-0 s0-1"})
     write_table(
@@ -455,12 +461,7 @@ def test_plda_counts_utterances_or_sessions(world):  # noqa: F811
 
 
 def test_enrolments_of_several_sizes_are_normalised_by_their_own_scores(world):  # noqa: F811
-    rng = np.random.default_rng(14)
-    names = [f"t{n:02d}-{u}" for n in range(30) for u in range(4)]
-    spread = {name[:3]: rng.normal(size=16) for name in names}
-    vectors = {n: (spread[n[:3]] + rng.normal(size=16)).astype("f4") for n in names}
-    write_embeddings(world["model"] / "more", vectors)
-    write_table(world["train"] / "utt2spk", {name: name[:3] for name in sorted(names)})
+    vectors = thirty_speakers(world)
     data = world["data"]
     write_table(data / "enrolments", {"both": "s0-0 s0-1"})
     (data / "list").write_text("both s2-0 nontarget\ns2-1 s2-0 target\n")
@@ -468,7 +469,9 @@ def test_enrolments_of_several_sizes_are_normalised_by_their_own_scores(world): 
     folder = train(world, "plda", text, "more")
     found = read_scores(score(world, backend=folder), read_trials(data / "list"))
     model = read_plda(folder / "plda")
-    cohort = model.coordinates(np.stack([vectors[n] for n in sorted(names)]), 1, "none")
+    cohort = model.coordinates(
+        np.stack([vectors[n] for n in sorted(vectors)]), 1, "none"
+    )
     test = model.coordinates(world["vectors"]["s2-0"][None], 1, "none")
     rows = np.arange(len(cohort))
     for number, utts in enumerate((("s0-0", "s0-1"), ("s2-1",))):
