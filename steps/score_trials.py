@@ -116,11 +116,11 @@ def main(argv=None) -> int:
             f"{args.trials}:{line + 1}: '{trials.test[line]}' is an enrolment of "
             "several utterances: the second field is one utterance"
         )
-    for line, (number, row) in enumerate(zip(enrol, test, strict=True), 1):
-        if row in rows[number]:
+    for line in np.flatnonzero(enrol >= len(keys)):  # of several utterances
+        if test[line] in rows[enrol[line]]:
             raise UserError(
-                f"{args.trials}:{line}: '{keys[row]}' is part of its enrolment "
-                f"'{names[number]}': remove the trial"
+                f"{args.trials}:{line + 1}: '{trials.test[line]}' is part of its "
+                f"enrolment '{trials.enrol[line]}': remove the trial"
             )
     speakers = trials.speakers(speaker_of, data / "utt2spk")
     marks = origin.find_overlap(set(speakers.names), seen, args.allow_speaker_overlap)

@@ -41,7 +41,7 @@ for seed in "${seeds[@]}"; do
       done
       echo ". $root/path.sh" > "$work/path.sh"
       (cd "$work" && "$root/run.sh" --prepare-opts "--seed $seed --ageing $dose" \
-        --trials "random ${pairs[*]}") > "$work/run.log" 2>&1 ||
+        --trials "random ${pairs[*]}" --backends cosine) > "$work/run.log" 2>&1 ||
         { tail -20 "$work/run.log" >&2; exit 1; }
       rm -rf "$work/data/audio" "$work/fbank" # 2 GB a world
     fi
