@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compute EER and minimum detection costs, and put them into the table of results.
+"""Compute error rates, detection costs and Cllr, and put them into the table.
 
 Usage: steps/compute_metrics.py [options] DATA TRIALS SCORES [SCORES ...] RESULTS_DIR
   e.g.: steps/compute_metrics.py data/test data/test/trials/hard \\
@@ -13,14 +13,20 @@ several seeds are given.
 
   eer, eer_lo, eer_hi  in percent, interpolated on the ROC, with a 95 % interval
                        over speakers drawn with replacement (the same draws for
-                       all score files, so that rows can be compared); no interval
-                       for fewer than 5 enrolment speakers
+                       all score files, so that rows can be compared) and, of a mean,
+                       seeds as well; no interval for fewer than 5 enrolment speakers
   eer_kaldi            in percent, by the step rule of Kaldi's compute-eer
-  mindcf_P             at target prior P, both costs 1, normalised
+  mindcf_P             at target prior P, both costs 1, normalised; costs other than 1
+                       are another prior: P C_miss / (P C_miss + (1 - P) C_fa)
+  min_cllr             the Cllr after pool adjacent violators, in bits
+  actdcf_P, cllr       of log-likelihood ratios alone: the cost at the Bayes threshold
+                       log((1 - P) / P), and that of the ratios themselves, in bits
+  few_errors           the costs that rest on fewer than 30 misses or false alarms
   n_spk                speakers with an enrolment
   config               fingerprint of the model's settings, `-` if untrained
 
-With --best-of true only the score file of lowest EER gets a row, marked best-of.
+results.json has the intervals of all of these (`intervals`), and which files a row is
+of. With --best-of true only the score file of lowest EER gets a row, marked best-of.
 That is for untrained reference systems: to choose on the list itself makes the
 reference stronger, never the system that is compared with it.
 """
@@ -32,7 +38,7 @@ import numpy as np
 
 from chronovox import cli, runinfo
 from chronovox.cli import UserError, log
-from chronovox.evaluation import bootstrap, measure, results
+from chronovox.evaluation import bootstrap, metrics, results
 from chronovox.evaluation.metrics import SortedTrials
 from chronovox.scoring import name_below, read_info, read_scores
 from chronovox.scoring.enrolments import read_speakers
@@ -47,11 +53,23 @@ def get_parser():
     parser.add_argument(
         "--draws", type=cli.positive_int, default=1000, help="of speakers; default 1000"
     )
+    parser.add_argument(
+        "--p-targets", type=priors, default=metrics.P_TARGETS, metavar="NUMBERS",
+        help="priors of the costs, split at blanks ('0.01 0.05 0.001 0.5')",
+    )  # fmt: skip
     parser.add_argument("data")
     parser.add_argument("trials")
     parser.add_argument("scores", nargs="+")
     parser.add_argument("results_dir")
     return parser
+
+
+def priors(text: str) -> tuple[float, ...]:
+    """Distinct numbers between 0 and 1."""
+    values = tuple(dict.fromkeys(map(float, text.split())))
+    if not values or not all(0 < value < 1 for value in values):
+        raise ValueError(text)
+    return values
 
 
 def describe_list(data: Path, trials, speakers) -> dict:
@@ -66,6 +84,8 @@ def describe_list(data: Path, trials, speakers) -> dict:
     return {
         "data": name_below("data", data),
         "trials": Path(trials.path).name,
+        "data_path": str(data),
+        "trials_path": trials.path,
         "n_target": int(trials.is_target.sum()),
         "n_nontarget": int((~trials.is_target).sum()),
         "n_spk": len(np.unique(speakers.enrol)),
@@ -75,21 +95,27 @@ def describe_list(data: Path, trials, speakers) -> dict:
     }
 
 
-def with_interval(row: dict, draws: np.ndarray) -> dict:
-    """Add `eer_lo` and `eer_hi` from the EER of every draw; None for few speakers."""
-    enough = row["n_spk"] >= bootstrap.MIN_SPEAKERS
-    bounds = bootstrap.interval(draws) if enough else None
-    low, high = bounds if bounds else (None, None)
+def with_intervals(row: dict, draws: dict[str, np.ndarray]) -> dict:
+    """Add the intervals of all rates from those of every draw; none for few speakers.
+
+    `eer_lo` and `eer_hi` are that of the EER.
+    """
+    intervals = {}
+    if row["n_spk"] >= bootstrap.MIN_SPEAKERS:
+        found = {name: bootstrap.interval(values) for name, values in draws.items()}
+        intervals = {name: list(bounds) for name, bounds in found.items() if bounds}
+    low, high = intervals.get("eer", (None, None))
+    count = int(np.isfinite(draws["eer"]).sum())
     return {
-        **row,
-        "eer_lo": low,
-        "eer_hi": high,
-        "draws": int(np.isfinite(draws).sum()),
-    }
+        **row, "eer_lo": low, "eer_hi": high, "intervals": intervals, "draws": count
+    }  # fmt: skip
 
 
-def mean_rows(rows: list[dict], draws: list[np.ndarray]) -> list[dict]:
-    """For each configuration with several seeds, a row of means over them."""
+def mean_rows(rows: list[dict], draws: list[dict]) -> list[dict]:
+    """For each configuration with several seeds, a row of means over them.
+
+    Its intervals are over speakers and seeds, both drawn.
+    """
     groups: dict[tuple, list[int]] = {}
     for number, row in enumerate(rows):
         if row["config"] != "-" and row["seed"] is not None:
@@ -112,20 +138,40 @@ def mean_rows(rows: list[dict], draws: list[np.ndarray]) -> list[dict]:
             "model": "+".join(stems),
             "seed": f"mean({','.join(map(str, seeds))})",
             "marks": sorted({mark for row in group for mark in row["marks"]}),
+            "few_errors": sorted({name for row in group for name in row["few_errors"]}),
             "embeddings_sha256": [row["embeddings_sha256"] for row in group],
+            "scores": [path for row in group for path in row["scores"]],
         }
-        for name in measured(mean):
+        for name in (*draws[numbers[0]], "eer_kaldi"):
             mean[name] = float(np.mean([row[name] for row in group]))
-        means.append(
-            with_interval(mean, np.mean([draws[number] for number in numbers], axis=0))
-        )
+        num_draws = len(draws[numbers[0]]["eer"])
+        shares = bootstrap.draw_seeds(len(group), num_draws)
+        drawn = {
+            name: sum(
+                share * draws[number][name]
+                for share, number in zip(shares.T, numbers, strict=True)
+            )
+            for name in draws[numbers[0]]
+        }
+        means.append(with_intervals(mean, drawn))
     return means
 
 
-def measured(row: dict) -> list[str]:
-    """The names of the columns that hold a rate or a cost."""
-    names = ("eer", "eer_kaldi")
-    return [name for name in row if name in names or name.startswith("mindcf_")]
+def measure(scores, trials, speakers, counts, info: dict, p_targets):
+    """The row of a score file, less what its list says, and the rates of all draws."""
+    ordered = SortedTrials(scores, trials.is_target, p_targets if info["llr"] else ())
+    curve = ordered.curve()
+    row = {
+        **info,
+        **metrics.rates(curve, p_targets),
+        "eer_kaldi": ordered.eer_kaldi(),
+        "few_errors": metrics.few_errors(curve, p_targets),
+    }
+    found = [
+        metrics.rates(drawn, p_targets)
+        for drawn in bootstrap.curves(ordered, speakers, counts)
+    ]
+    return row, {name: np.array([one[name] for one in found]) for name in found[0]}
 
 
 def main(argv=None) -> int:
@@ -141,17 +187,17 @@ def main(argv=None) -> int:
         info = read_info(path, trials)
         scores = read_scores(path, trials)
         try:
-            ordered = SortedTrials(scores, trials.is_target)
+            row, drawn = measure(scores, trials, speakers, counts, info, args.p_targets)
         except UserError as error:
             raise UserError(f"{trials.path}: {error}") from None
-        draws.append(bootstrap.eer_of_draws(ordered, speakers, counts))
-        rows.append(with_interval({**common, **info, **measure(ordered)}, draws[-1]))
+        draws.append(drawn)
+        rows.append(with_intervals({**common, **row, "scores": [path]}, drawn))
     if common["n_spk"] < bootstrap.MIN_SPEAKERS:
         log.warning(
             "%s: %d enrolment speakers: too few for an interval",
             trials.path, common["n_spk"],
         )  # fmt: skip
-    lost = int(np.isnan(draws[0]).sum())
+    lost = int(np.isnan(draws[0]["eer"]).sum())
     if lost:
         log.warning(
             "%s: %d of %d draws of speakers hold trials of one kind only: the interval "

@@ -40,7 +40,7 @@ def get_parser():
 
 def known_trials(trials: Trials, utt2spk, args) -> Trials:
     """Those of two utterances of the data; lists the others. Raises UserError."""
-    pairs = list(zip(trials.enrol, trials.test, strict=True))
+    pairs = list(trials.blocks())
     known = np.array([a != b and a in utt2spk and b in utt2spk for a, b in pairs])
     dropped = []
     for number in np.flatnonzero(~known).tolist():
@@ -58,8 +58,8 @@ def known_trials(trials: Trials, utt2spk, args) -> Trials:
             f"{dropped[0]}; all are in {path}"
         )
     rows = np.flatnonzero(known)
-    sides = [[side[row] for row in rows] for side in (trials.enrol, trials.test)]
-    return Trials(*sides, trials.is_target[rows], trials.path)
+    sides = trials.enrol_row[rows], trials.test_row[rows]
+    return Trials(trials.keys, *sides, trials.is_target[rows], trials.path)
 
 
 def main(argv=None) -> int:

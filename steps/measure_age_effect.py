@@ -61,16 +61,15 @@ def gaps_of(data: Path, scores: Path, backend: str) -> list[int]:
 def kept(only, match) -> np.ndarray:
     """Which trials of only-CAg count, `(N,)`. Raises UserError for another's lists."""
     nontargets = match.nontargets()
-    targets = zip(match.enrol, match.is_target, strict=True)
-    left = Counter(enrol for enrol, is_target in targets if is_target)
+    rows = match.blocks(match.is_target)
+    left = Counter(enrol for enrol, _, is_target in rows if is_target)
     if not nontargets <= only.nontargets():
         raise UserError(
             f"{match.path}: has non-targets that {only.path} has not: select both of "
             "one seed"
         )
     counts = np.zeros(len(only), bool)
-    rows = zip(only.enrol, only.test, only.is_target, strict=True)
-    for number, (enrol, test, target) in enumerate(rows):
+    for number, (enrol, test, target) in enumerate(only.blocks(only.is_target)):
         counts[number] = left[enrol] > 0 if target else (enrol, test) in nontargets
         left[enrol] -= bool(target)
     return counts

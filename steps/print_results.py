@@ -6,8 +6,9 @@ Usage: steps/print_results.py RESULTS_DIR
 
 One block for each trial list: the networks first, the untrained reference systems
 under them. EER in percent with its 95 % interval over speakers; the EER of Kaldi's
-step rule; minimum detection costs at target priors 0.01, 0.05 and 0.001. Where rows
-of one name have different settings, the name is followed by their fingerprint.
+step rule; minimum detection costs at target priors 0.01, 0.05 and 0.001; Cllr at its
+least, and, of log-likelihood ratios, as it is. Where rows of one name have different
+settings, the name is followed by their fingerprint.
 """
 
 from collections import Counter
@@ -16,7 +17,11 @@ from itertools import groupby
 from chronovox import cli
 from chronovox.evaluation import results
 
-HEADER = ("", "backend", "seed", "EER", "[95 %]", "Kaldi", "DCF.01", ".05", ".001")
+HEADER = (
+    "", "backend", "seed", "EER", "[95 %]", "Kaldi", "DCF.01", ".05", ".001",
+    "min", "Cllr",
+)  # fmt: skip
+COSTS = "mindcf_0.01", "mindcf_0.05", "mindcf_0.001", "min_cllr", "cllr"
 
 
 def get_parser():
@@ -47,7 +52,7 @@ def cells(row: dict, mixed: set[str]) -> tuple[str, ...]:
         "-" if row[name] is None else f"{100 * row[name]:.2f}"
         for name in ("eer", "eer_lo", "eer_hi", "eer_kaldi")
     )
-    costs = (f"{row[f'mindcf_{p}']:.3f}" for p in ("0.01", "0.05", "0.001"))
+    costs = ("-" if row.get(n) is None else f"{row[n]:.3f}" for n in COSTS)
     name = row["model"] + (" (untrained)" if row["config"] == "-" else "")
     name += f" [{row['config'][:6]}]" if stem_of(row) in mixed else ""
     name += " *" if warnings_of(row) else ""
@@ -96,7 +101,7 @@ def main(argv=None) -> int:
     for key, group in groupby(sorted(rows, key=of_list), key=of_list):
         print("\n".join(block(list(group), mixed, names[key[:2]] > 1)) + "\n")
     print(
-        "EER in %, [95 % interval over speakers]; then minDCF at three target priors."
+        "EER in %, [95 % interval over speakers]; minDCF at three target priors; min Cllr, Cllr."
     )
     warnings = sorted(set().union(*map(warnings_of, rows)))
     if warnings:

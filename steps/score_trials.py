@@ -106,21 +106,19 @@ def main(argv=None) -> int:
 
     trials, speaker_of = read_trials(args.trials), read_speakers(data)
     keys, vectors = kaldi_io.read_vectors(scp)
-    names, rows, counts = enrolment_table(
-        data, keys, args.count, {*trials.enrol, *trials.test}
-    )
+    names, rows, counts = enrolment_table(data, keys, args.count, set(trials.keys))
     enrol, test = trials.rows({name: row for row, name in enumerate(names)}, scp)
     if (test >= len(keys)).any():
         line = int(np.argmax(test >= len(keys)))
         raise UserError(
-            f"{args.trials}:{line + 1}: '{trials.test[line]}' is an enrolment of "
-            "several utterances: the second field is one utterance"
+            f"{args.trials}:{line + 1}: '{trials.pair(line)}': the test is an "
+            "enrolment of several utterances: the second field is one utterance"
         )
     for line in np.flatnonzero(enrol >= len(keys)):  # of several utterances
         if test[line] in rows[enrol[line]]:
             raise UserError(
-                f"{args.trials}:{line + 1}: '{trials.test[line]}' is part of its "
-                f"enrolment '{trials.enrol[line]}': remove the trial"
+                f"{args.trials}:{line + 1}: '{trials.pair(line)}': the test is part of "
+                "its enrolment: remove the trial"
             )
     speakers = trials.speakers(speaker_of, data / "utt2spk")
     marks = origin.find_overlap(set(speakers.names), seen, args.allow_speaker_overlap)
@@ -137,6 +135,7 @@ def main(argv=None) -> int:
             **info,
             "backend": folder.name,
             "marks": marks,
+            "llr": backend.config.gives_llr,
             "embeddings_sha256": fingerprint.hexdigest(),
         },
     )

@@ -16,7 +16,7 @@ from chronovox.trials import read_trials
 
 INFO = {
     "model": "x", "seed": 1, "config": "-", "backend": "cosine", "marks": [],
-    "embeddings_sha256": "",
+    "llr": False, "embeddings_sha256": "",
 }  # fmt: skip
 YEARS = {"0": 30.0, "1": 31.0, "2": 45.0}
 ALONE = "s00"  # has no two videos near in time

@@ -256,7 +256,7 @@ def test_the_check_agrees_with_the_rules_pair_by_pair(world, rule, seed, data):
     enrol, test, is_target = data.draw(
         pairs.filter(lambda pair: frozenset(pair[:2]) not in drawn)
     )
-    more = Trials(
+    more = Trials.of(
         [*trials.enrol, enrol], [*trials.test, test],
         np.append(trials.is_target, is_target), "list",
     )  # fmt: skip

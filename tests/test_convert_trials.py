@@ -138,7 +138,9 @@ def test_any_list_survives_both_ways(tmp_path_factory, parts, data):
     path = tmp_path_factory.mktemp("published") / "list"
     keys = {"-".join(part): part for part in parts}
     side = st.lists(st.sampled_from(sorted(keys)), min_size=3, max_size=3)
-    trials = Trials(data.draw(side), data.draw(side), np.array([True, False, True]), "")
+    trials = Trials.of(
+        data.draw(side), data.draw(side), np.array([True, False, True]), ""
+    )
     utt2spk = {key: part[0] for key, part in keys.items()}
     utt2session = {key: part[1] for key, part in keys.items()}
     write_published(path, trials, utt2spk, utt2session)

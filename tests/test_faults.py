@@ -139,7 +139,7 @@ def results_job(source: Path, out: Path):
     pairs += [f"{utts[n]} {utts[n + 2]} nontarget" for n in range(0, 198, 2)]
     (source / "list").write_text("\n".join(pairs) + "\n")
     trials = read_trials(source / "list")
-    info = {"model": "m", "seed": 1, "backend": "b", "marks": []}
+    info = {"model": "m", "seed": 1, "backend": "b", "marks": [], "llr": False}
     info |= {"embeddings_sha256": "0", "config": "c" * 20000}
     scores = np.linspace(0, 1, len(trials))
     write_scores(source / "scores", trials, scores.astype(np.float32), info)

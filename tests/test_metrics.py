@@ -5,10 +5,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
+from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_curve
 
 from chronovox.cli import UserError
-from chronovox.evaluation import bootstrap, eer, eer_kaldi, measure, min_dcf
+from chronovox.evaluation import bootstrap, cllr, eer, eer_kaldi, metrics, min_dcf
 from chronovox.evaluation.metrics import SortedTrials
 from chronovox.trials.lists import Speakers
 
@@ -97,16 +98,87 @@ def test_kaldi_rule_agrees_with_a_loop(target, nontarget):
 
 def test_all_rates_from_one_sort():
     generator = np.random.default_rng(1)
-    scores, is_target = generator.normal(size=300), generator.random(300) < 0.4
-    rates = measure(SortedTrials(scores, is_target))
+    is_target = generator.random(300) < 0.4
+    scores = generator.normal(size=300) + is_target
     target, nontarget = scores[is_target], scores[~is_target]
-    assert rates == {
-        "eer": eer(target, nontarget),
-        "eer_kaldi": eer_kaldi(target, nontarget),
-        "mindcf_0.01": min_dcf(target, nontarget, 0.01),
-        "mindcf_0.05": min_dcf(target, nontarget, 0.05),
-        "mindcf_0.001": min_dcf(target, nontarget, 0.001),
-    }
+    expected = {"eer": eer(target, nontarget)}
+    for p in (0.01, 0.05, 0.001, 0.5):
+        expected[f"mindcf_{p}"] = min_dcf(target, nontarget, p)
+    found = metrics.rates(SortedTrials(scores, is_target).curve())
+    assert found.pop("min_cllr") == pytest.approx(pav_cllr(target, nontarget))
+    assert found == expected
+
+
+def test_costs_and_cllr_of_a_worked_example():
+    # Ratios of 4, 1 and 1/2 for targets, of 1/4, 1 and 2 for non-targets.
+    target, nontarget = np.log([4, 1, 0.5]), np.log([0.25, 1, 2])
+    # log2(1 + 1/4), 1, log2(1 + 2); log2(1 + 1/4), 1, log2(1 + 2).
+    each = (np.log2(1.25) + 1 + np.log2(3)) / 3
+    assert cllr(target, nontarget) == pytest.approx(each)
+    trials = SortedTrials([*target, *nontarget], [1, 1, 1, 0, 0, 0], (0.5, 0.2))
+    curve = trials.curve()
+    assert curve.cllr() == pytest.approx(each)
+    # At P 0.5 accept from log 1 on: 1/3 missed, 2/3 false alarms.
+    assert curve.act_dcf(0.5) == pytest.approx(1.0)
+    # At P 0.2 accept from log 4 on: 2/3 missed, no false alarm.
+    assert curve.act_dcf(0.2) == pytest.approx(2 / 3)
+    # By score: 1/4 n, 1/2 t, 1 n and t, 2 n, 4 t. Pooled: n; t n t n (1/2); t.
+    assert curve.min_cllr() == pytest.approx(2 / 3)
+    assert curve.min_dcf(0.5) == pytest.approx(2 / 3)
+
+
+def test_costs_of_errors_are_a_prior():
+    generator = np.random.default_rng(2)
+    target, nontarget = generator.normal(2, 1, 90), generator.normal(0, 1, 200)
+    fnr, fpr = roc(target, nontarget)
+    cost = np.min(0.02 * 10 * fnr + 0.98 * 3 * fpr) / min(0.02 * 10, 0.98 * 3)
+    assert min_dcf(target, nontarget, 0.02, 10, 3) == pytest.approx(cost)
+
+
+def pav_cllr(target, nontarget) -> float:
+    """By scikit-learn's isotonic regression of the label on the score."""
+    labels = np.arange(len(target) + len(nontarget)) < len(target)
+    scores = np.concatenate([target, nontarget])
+    posterior = IsotonicRegression().fit(scores, labels).predict(scores)
+    with np.errstate(divide="ignore"):
+        ratio = np.log(posterior) - np.log1p(-posterior)
+    ratio -= np.log(len(target) / len(nontarget))
+    return cllr(ratio[labels], ratio[~labels])
+
+
+@settings(max_examples=300, deadline=None)
+@given(some_scores, some_scores)
+def test_pool_adjacent_violators_as_scikit_learn(target, nontarget):
+    trials = SortedTrials(
+        [*target, *nontarget], [True] * len(target) + [False] * len(nontarget), (0.3,)
+    )
+    curve = trials.curve()
+    assert curve.min_cllr() == pytest.approx(pav_cllr(target, nontarget), abs=1e-9)
+    assert curve.min_cllr() <= curve.cllr() + 1e-9
+    assert curve.min_dcf(0.3) <= curve.act_dcf(0.3) + 1e-9
+    threshold = np.log(0.7 / 0.3)
+    missed = np.mean(np.array(target) < threshold)
+    accepted = np.mean(np.array(nontarget) >= threshold)
+    assert curve.act_dcf(0.3) == pytest.approx((0.3 * missed + 0.7 * accepted) / 0.3)
+    assert curve.cllr() == pytest.approx(cllr(target, nontarget))
+
+
+def test_a_cost_that_rests_on_few_errors_is_told():
+    generator = np.random.default_rng(3)
+    target, nontarget = generator.normal(6, 2, 4000), generator.normal(-2, 2, 4000)
+    scores = np.concatenate([target, nontarget])
+    curve = SortedTrials(scores, np.arange(8000) < 4000, (0.5, 0.001)).curve()
+    assert min((target < 0).sum(), (nontarget >= 0).sum()) == 2
+    assert metrics.few_errors(curve, (0.5, 0.001)) == [
+        "mindcf_0.001", "actdcf_0.5", "actdcf_0.001"
+    ]  # fmt: skip
+    target -= 4
+    scores = np.concatenate([target, nontarget])
+    curve = SortedTrials(scores, np.arange(8000) < 4000, (0.5, 0.001)).curve()
+    assert min((target < 0).sum(), (nontarget >= 0).sum()) > 30
+    assert metrics.few_errors(curve, (0.5,)) == []
+    assert (nontarget >= np.log(999)).sum() < 30
+    assert metrics.few_errors(curve, (0.001,)) == ["mindcf_0.001", "actdcf_0.001"]
 
 
 @pytest.mark.parametrize(
@@ -147,15 +219,18 @@ def test_weights_equal_repeated_trials(world, seed):
     scores, speakers = world
     is_target = speakers.enrol == speakers.test
     draws = bootstrap.draw_speakers(len(speakers.names), 5, seed)
-    found = bootstrap.eer_of_draws(SortedTrials(scores, is_target), speakers, draws)
-    for value, counts in zip(found, draws, strict=True):
+    ordered = SortedTrials(scores, is_target, (0.2,))
+    for curve, counts in zip(
+        bootstrap.curves(ordered, speakers, draws), draws, strict=True
+    ):
         repeats = counts[speakers.enrol] * np.where(is_target, 1, counts[speakers.test])
-        target = np.repeat(scores[is_target], repeats[is_target])
-        nontarget = np.repeat(scores[~is_target], repeats[~is_target])
-        if len(target) and len(nontarget):
-            assert value == pytest.approx(eer(target, nontarget), abs=1e-12)
+        found = metrics.rates(curve, (0.2,))
+        many = np.repeat(scores, repeats), np.repeat(is_target, repeats)
+        if len(set(many[1].tolist())) == 2:
+            expected = metrics.rates(SortedTrials(*many, (0.2,)).curve(), (0.2,))
+            assert found == pytest.approx(expected, abs=1e-12)
         else:
-            assert np.isnan(value)
+            assert np.isnan(list(found.values())).all()
 
 
 def test_draws_are_fixed_and_count_every_speaker_place():

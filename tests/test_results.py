@@ -14,7 +14,7 @@ import compute_metrics
 import print_results
 from chronovox.cli import UserError
 from chronovox.datadir import write_table
-from chronovox.evaluation import bootstrap, eer, results
+from chronovox.evaluation import bootstrap, cllr, eer, min_dcf, results
 from chronovox.evaluation.metrics import SortedTrials
 from chronovox.scoring import write_scores
 from chronovox.trials import Trials, read_trials, write_trials
@@ -37,20 +37,20 @@ def data(tmp_path) -> Path:
             test.append(utts[row - 1 if row % 4 else row + 3])
             test.append(utts[(row + 4 * generator.integers(1, 11)) % 48])
             is_target += [True, False]
-        trials = Trials(enrol, test, np.array(is_target), "")
+        trials = Trials.of(enrol, test, np.array(is_target), "")
         write_trials(path / "trials" / name, trials)
     return path
 
 
 def make_scores(data: Path, model: str, seed, name="random", backend="cosine",
-                config="c0ffee", quality=2.0, marks=()) -> Path:  # fmt: skip
+                config="c0ffee", quality=2.0, marks=(), llr=False) -> Path:  # fmt: skip
     """A score file of a model under exp/, and the .json beside it."""
     trials = read_trials(data / "trials" / name)
     generator = np.random.default_rng([len(model), seed or 0, len(backend)])
     scores = generator.normal(size=len(trials)) + quality * trials.is_target
     path = data.parents[1] / "exp" / model / "scores_test" / f"{name}.{backend}"
     info = {"model": model, "seed": seed, "backend": backend, "config": config,
-            "marks": list(marks), "embeddings_sha256": "0"}  # fmt: skip
+            "marks": list(marks), "llr": llr, "embeddings_sha256": "0"}  # fmt: skip
     write_scores(path, trials, scores.astype(np.float32), info)
     return path
 
@@ -74,7 +74,8 @@ def test_a_row_holds_what_design_says(data):
     rows = compute(data, path)
     columns = """model data trials backend seed n_target n_nontarget n_spk
         eer eer_lo eer_hi eer_kaldi mindcf_0.01 mindcf_0.05 mindcf_0.001
-        trials_sha256 config commit command marks"""
+        trials_sha256 config commit command marks
+        min_cllr cllr few_errors mindcf_0.5"""
     assert list(rows[0]) == columns.split()
     row = rows[0]
     assert [row[name] for name in results.KEY] == [
@@ -91,6 +92,38 @@ def test_a_row_holds_what_design_says(data):
     stored = results.read(data.parents[1] / "exp" / "results")[0]
     assert stored["corpus"] == {"name": "talkers", "hash": "abc"}
     assert stored["eer"] == pytest.approx(expected)
+
+
+def test_ratios_are_measured_as_such_at_any_prior(data):
+    plain = make_scores(data, "net_s1", 1)
+    ratios = make_scores(data, "net_s1", 1, backend="plda", llr=True)
+    first, second = compute(data, plain, ratios, options=["--p-targets", "0.2 0.5"])
+    assert (first["cllr"], first["actdcf_0.2"]) == ("-", "-")
+    trials = read_trials(data / "trials" / "random")
+    scores = np.loadtxt(ratios, usecols=2)
+    target, nontarget = scores[trials.is_target], scores[~trials.is_target]
+    for prior in (0.2, 0.5):
+        threshold = np.log(1 / prior - 1)
+        cost = prior * np.mean(target < threshold)
+        cost += (1 - prior) * np.mean(nontarget >= threshold)
+        assert float(second[f"actdcf_{prior}"]) == pytest.approx(
+            cost / min(prior, 1 - prior), abs=6e-5
+        )
+        lowest = min_dcf(target, nontarget, prior)
+        assert second[f"mindcf_{prior}"] == f"{lowest:.4f}"
+    assert second["cllr"] == f"{cllr(target, nontarget):.4f}"
+    assert second["few_errors"].startswith("mindcf_0.2,mindcf_0.5,actdcf_0.2")
+    stored = results.read(data.parents[1] / "exp/results")[1]
+    for name, (low, high) in stored["intervals"].items():
+        assert low <= stored[name] <= high, name
+    assert set(stored["intervals"]) == {
+        "eer", "mindcf_0.2", "mindcf_0.5", "actdcf_0.2", "actdcf_0.5", "cllr",
+        "min_cllr",
+    }  # fmt: skip
+    assert stored["scores"] == [str(ratios)]
+    for bad in ("", "0", "1", "x", "nan"):
+        with pytest.raises(SystemExit):
+            compute(data, plain, options=["--p-targets", bad])
 
 
 def test_rows_are_replaced_by_key_sorted_and_repeatable(data):
@@ -155,7 +188,7 @@ def test_seeds_of_one_configuration_get_a_mean(data):
         assert float(mean[name]) == pytest.approx(expected, abs=1e-3)
     assert mean["marks"] == "speaker-overlap"
 
-    # The interval: per draw of speakers the mean over the seeds.
+    # The interval: per draw of speakers the mean over as many seeds, drawn as well.
     trials = read_trials(data / "trials" / "random")
     speakers = trials.speakers({k: k[:3] for k in trials.enrol + trials.test}, "")
     draws = bootstrap.draw_speakers(12, 200)
@@ -163,9 +196,10 @@ def test_seeds_of_one_configuration_get_a_mean(data):
         bootstrap.eer_of_draws(
             SortedTrials(np.loadtxt(path, usecols=2), trials.is_target), speakers, draws
         )
-        for path in paths
+        for path in reversed(paths)
     ]
-    low, high = bootstrap.interval(np.mean(values, axis=0))
+    drawn = np.random.default_rng([1, 3, 0]).multinomial(3, [1 / 3] * 3, size=200)
+    low, high = bootstrap.interval((drawn.T * values).sum(axis=0) / 3)
     assert (mean["eer_lo"], mean["eer_hi"]) == (f"{100 * low:.3f}", f"{100 * high:.3f}")
 
 

@@ -294,7 +294,7 @@ def test_names_below_a_directory():
 def test_scores_that_do_not_fit_the_trials_are_refused(tmp_path, text, message):
     (tmp_path / "s").write_text(text)
     listed = tmp_path / "t"
-    trials = Trials(["a", "a"], ["b", "c"], np.array([True, False]), str(listed))
+    trials = Trials.of(["a", "a"], ["b", "c"], np.array([True, False]), str(listed))
     with pytest.raises(UserError) as error:
         read_scores(tmp_path / "s", trials)
     said = str(error.value).replace(str(listed), "LIST")
@@ -303,7 +303,7 @@ def test_scores_that_do_not_fit_the_trials_are_refused(tmp_path, text, message):
 
 def test_a_trial_that_stands_twice_is_refused(tmp_path):
     (tmp_path / "s").write_text("a b 1\n")
-    trials = Trials(["a", "a"], ["b", "b"], np.array([True, True]), "list")
+    trials = Trials.of(["a", "a"], ["b", "b"], np.array([True, True]), "list")
     with pytest.raises(
         UserError, match="list:2: 'a b' stands in line 1 already: remove"
     ):
@@ -312,7 +312,7 @@ def test_a_trial_that_stands_twice_is_refused(tmp_path):
 
 def test_scores_come_in_the_order_of_the_trials(tmp_path):
     (tmp_path / "s").write_text("a c 2\na b 1.5e-3\n")
-    trials = Trials(["a", "a"], ["b", "c"], np.array([True, False]), "list")
+    trials = Trials.of(["a", "a"], ["b", "c"], np.array([True, False]), "list")
     assert read_scores(tmp_path / "s", trials).tolist() == [0.0015, 2.0]
 
 

@@ -42,7 +42,9 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def test_trials_survive_a_round_trip_in_file_order(tmp_path):
-    trials = Trials(["b", "a", "b"], ["c", "b", "a"], np.array([True, False, True]), "")
+    trials = Trials.of(
+        ["b", "a", "b"], ["c", "b", "a"], np.array([True, False, True]), ""
+    )
     write_trials(tmp_path / "list", trials)
     text = (tmp_path / "list").read_text()
     assert text == "b c target\na b nontarget\nb a target\n"

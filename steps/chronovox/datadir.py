@@ -5,13 +5,13 @@ keys unique. `utt2spk` and `utt2session` are the only truth about speakers and
 sessions: no code parses a key.
 """
 
+import contextlib
 import math
 import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, pairwise
-from pathlib import Path
 
 from chronovox.cli import UserError
 from chronovox.files import atomic_write
@@ -87,19 +87,33 @@ def layout(name: str) -> tuple[int | None, int]:
     return _FIELDS.get(name, 2), 2 if name == "session2date" else 1
 
 
-def read_text(path) -> str:
-    """A UTF-8 text file. Raises UserError if it is none."""
+@contextlib.contextmanager
+def open_text(path):
+    """Open a text file for reading bytes. Raises UserError if there is none."""
     try:
-        content = Path(path).read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            raise UserError(f"{path}: compressed: gunzip it first")
-        return content.decode("utf-8")
+        with open(path, "rb") as stream:
+            if stream.peek(2).startswith(b"\x1f\x8b"):
+                raise UserError(f"{path}: compressed: gunzip it first")
+            yield stream
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a directory, expected a text file") from None
+
+
+def read_text(path) -> str:
+    """A UTF-8 text file. Raises UserError if it is none."""
+    with open_text(path) as stream:
+        return decode(stream.read(), path)
+
+
+def decode(content: bytes, path, offset: int = 0) -> str:
+    """What stands in a file from `offset` on. Raises UserError if it is no UTF-8."""
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        where = offset + error.start
+        raise UserError(f"{path}: not UTF-8 text (byte {where})") from None
 
 
 def read_lines(path) -> list[str]:

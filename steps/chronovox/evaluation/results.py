@@ -15,8 +15,16 @@ KEY = ("model", "data", "trials", "backend", "seed")
 COLUMNS = (
     *KEY, "n_target", "n_nontarget", "n_spk", "eer", "eer_lo", "eer_hi", "eer_kaldi",
     "mindcf_0.01", "mindcf_0.05", "mindcf_0.001",
-    "trials_sha256", "config", "commit", "command", "marks",
+    "trials_sha256", "config", "commit", "command", "marks", "min_cllr", "cllr",
+    "few_errors",
 )  # fmt: skip
+_COSTS = "mindcf_", "actdcf_", "min_cllr", "cllr"
+
+
+def columns(rows: list[dict]) -> list[str]:
+    """COLUMNS, and on their right the costs at whatever other priors rows have."""
+    more = {name for row in rows for name in row if name.startswith(_COSTS[:2])}
+    return [*COLUMNS, *sorted(more.difference(COLUMNS))]
 
 
 def key_of(row: dict) -> tuple:
@@ -26,7 +34,7 @@ def key_of(row: dict) -> tuple:
 
 def cell(row: dict, name: str) -> str:
     """A cell as text: rates in percent with 3 decimals, costs with 4, `-` for none."""
-    value = row[name]
+    value = row.get(name)
     if isinstance(value, float):
         return f"{100 * value:.3f}" if name.startswith("eer") else f"{value:.4f}"
     if isinstance(value, list):
@@ -56,18 +64,23 @@ def read(results_dir) -> list[dict]:
 def _check(row: dict) -> None:
     """Raise KeyError, TypeError or ValueError for a row that `update` did not write."""
     json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
-    for name in COLUMNS:
+    for name in (*COLUMNS, *row):
         cell(row, name)
         kinds: tuple = (str,)
-        if name.startswith(("n_", "eer", "mindcf_")):
-            kinds = (int, float, type(None)) if name[:4] == "eer_" else (int, float)
+        value = row.get(name) if name.startswith(_COSTS) else row[name]
+        if name.startswith(("n_", "eer", *_COSTS)):
+            kinds = (int, float)
+            if name.startswith(("eer_", *_COSTS)):
+                kinds = (int, float, type(None))
         elif name == "seed":
             kinds = (str, int, type(None))
-        elif name == "marks":
+        elif name in ("marks", "few_errors"):
             kinds = (list,)
-        if not isinstance(row[name], kinds):
-            raise TypeError(f"{name}: {row[name]!r}")
-        if isinstance(row[name], int) and abs(row[name]) >= 2**63:
+        elif name not in COLUMNS:
+            continue
+        if not isinstance(value, kinds):
+            raise TypeError(f"{name}: {value!r}")
+        if isinstance(value, int) and abs(value) >= 2**63:
             raise ValueError(f"{name} is beyond 64 bits")
     if not isinstance(row["corpus"], dict | None):
         raise TypeError("corpus")
@@ -88,8 +101,9 @@ def update(results_dir, rows: list[dict], replaced=()) -> None:
         with atomic_write(results_dir / "results.json") as stream:
             json.dump({"rows": table}, stream, indent=2, allow_nan=False)
             stream.write("\n")
-        lines = ["\t".join(cell(row, name) for name in COLUMNS) for row in table]
-        write_lines(results_dir / "results.tsv", ["\t".join(COLUMNS), *lines])
+        names = columns(table)
+        lines = ["\t".join(cell(row, name) for name in names) for row in table]
+        write_lines(results_dir / "results.tsv", ["\t".join(names), *lines])
 
 
 def _rank(row: dict) -> tuple:

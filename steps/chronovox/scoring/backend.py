@@ -71,6 +71,11 @@ class BackendConfig:
         parts = self.center, self.whiten, self.lda_dim, self.norm, self.score == "plda"
         return any(parts)
 
+    @property
+    def gives_llr(self) -> bool:
+        """Whether scores are log-likelihood ratios, by the model at least."""
+        return self.score == "plda" and self.norm is None
+
 
 @dataclass(frozen=True)
 class Backend:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,12 @@ import numpy as np
 from chronovox import files
 from chronovox.cli import UserError
 from chronovox.datadir import parse_float
-from chronovox.trials.lists import Trials, read_columns
+from chronovox.trials.lists import Trials, read_blocks
 
 # What stands beside a score file, and of which type.
 _INFO = {
     "model": str, "seed": int | None, "config": str, "backend": str, "marks": list,
-    "embeddings_sha256": str, "trials_sha256": str,
+    "llr": bool, "embeddings_sha256": str, "trials_sha256": str,
 }  # fmt: skip
 
 
@@ -48,9 +49,9 @@ def write_scores(path, trials: Trials, scores: np.ndarray, info: dict) -> None:
         raise UserError(f"{path}: a score is NaN or infinite: it is not written")
     info_path(path).unlink(missing_ok=True)
     with files.atomic_write(path) as stream:
-        rows = zip(trials.enrol, trials.test, scores.tolist(), strict=True)
         stream.writelines(
-            f"{enrol} {test} {score:.9g}\n" for enrol, test, score in rows
+            f"{enrol} {test} {score:.9g}\n"
+            for enrol, test, score in trials.blocks(scores)
         )
     info = {**info, "trials_sha256": files.sha256(trials.path)}
     with files.atomic_write(info_path(path)) as stream:
@@ -64,40 +65,86 @@ def read_scores(path, trials: Trials) -> np.ndarray:
     Raises UserError for a trial without a score, a score without a trial, a pair
     written twice, and a score that is no finite number.
     """
-    enrol, test, texts = read_columns(path, 3)
-    pairs = list(zip(trials.enrol, trials.test, strict=True))
-    scored = list(zip(enrol, test, strict=True))
-    trial_lines = _lines_of(pairs, trials.path, "remove one")
-    score_lines = _lines_of(scored, path, "score again")
-    missing = [pair for pair in pairs if pair not in score_lines]
-    if missing:
+    pairs = trials.pairs()
+    _check_distinct(pairs, trials.path, trials, "remove one")
+    scored, values = _read_pairs(path, trials)
+    if len(scored) == len(pairs) and (scored == pairs).all():
+        return values
+    order = np.argsort(pairs)
+    place = np.searchsorted(pairs, scored, sorter=order)
+    place = order[np.minimum(place, len(order) - 1)]
+    known = pairs[place] == scored
+    _check_distinct(
+        np.where(known, place, -1 - np.arange(len(place))),
+        path,
+        trials,
+        "score again",
+        place,
+    )
+    found = np.zeros(len(pairs), bool)
+    found[place[known]] = True
+    if not found.all():
+        first = int(np.argmin(found))
         raise UserError(
-            f"{path}: {len(missing)} trials have no score, the first is "
-            f"{trials.path}:{trial_lines[missing[0]]}: '{' '.join(missing[0])}': "
-            "score again"
+            f"{path}: {(~found).sum()} trials have no score, the first is "
+            f"{trials.path}:{first + 1}: '{trials.pair(first)}': score again"
         )
-    unknown = [pair for pair in scored if pair not in trial_lines]
-    if unknown:
+    if not known.all():
+        first = int(np.argmin(known))
+        with open(path, encoding="utf-8") as stream:
+            line = next(islice(stream, first, None)).split()
         raise UserError(
-            f"{path}:{score_lines[unknown[0]]}: '{' '.join(unknown[0])}' is not in "
-            f"{trials.path}; {len(unknown)} scores have no trial: score again"
+            f"{path}:{first + 1}: '{' '.join(line[:2])}' is not in {trials.path}; "
+            f"{(~known).sum()} scores have no trial: score again"
         )
-    values = [
-        parse_float(text, f"{path}:{number}") for number, text in enumerate(texts, 1)
-    ]
-    return np.array(values)[[score_lines[pair] - 1 for pair in pairs]]
+    sorted_values = np.empty(len(pairs))
+    sorted_values[place] = values
+    return sorted_values
 
 
-def _lines_of(pairs: list, path, remedy: str) -> dict:
-    """The line of each pair. Raises UserError for one that stands twice."""
-    lines: dict[tuple[str, str], int] = {}
-    for number, pair in enumerate(pairs, 1):
-        if lines.setdefault(pair, number) != number:
-            raise UserError(
-                f"{path}:{number}: '{' '.join(pair)}' stands in line {lines[pair]} "
-                f"already: {remedy}"
-            )
-    return lines
+def _read_pairs(path, trials: Trials) -> tuple[np.ndarray, np.ndarray]:
+    """The pair of each line, by number as `Trials.pairs`, -1 if unknown; its score."""
+    rows = {key: row for row, key in enumerate(trials.keys)}
+    pairs, values = [], []
+    for first, (enrol, test, texts) in read_blocks(path, 3):
+        left, right = (
+            np.fromiter((rows.get(key, -1) for key in side), np.int64, len(side))
+            for side in (enrol, test)
+        )
+        unknown = (left < 0) | (right < 0)
+        pairs.append(np.where(unknown, -1, left * len(rows) + right))
+        values.append(_numbers(texts, path, first))
+    return np.concatenate(pairs), np.concatenate(values)
+
+
+def _numbers(texts: list[str], path, first: int) -> np.ndarray:
+    """Finite numbers of lines from `first` on. Raises UserError for what is none."""
+    joined = "".join(texts)
+    try:
+        values = np.fromiter(map(float, texts), np.float64, len(texts))
+        # What Python takes for a number and a table may not hold.
+        if np.isfinite(values).all() and joined.isascii() and "_" not in joined:
+            return values
+    except ValueError:
+        pass
+    checked = (
+        parse_float(text, f"{path}:{line}") for line, text in enumerate(texts, first)
+    )
+    return np.fromiter(checked, np.float64, len(texts))
+
+
+def _check_distinct(pairs, path, trials: Trials, remedy: str, names=None) -> None:
+    """Raise UserError if a number stands twice; `names`: the trial of each line."""
+    ordered = np.sort(pairs)
+    if (ordered[1:] != ordered[:-1]).all():
+        return
+    order = np.argsort(pairs, kind="stable")
+    again = order[1:][pairs[order[1:]] == pairs[order[:-1]]].min()
+    first = int(np.argmax(pairs == pairs[again]))
+    name = trials.pair(again if names is None else names[again])
+    raise UserError(
+        f"{path}:{again + 1}: '{name}' stands in line {first + 1} already: {remedy}"
+    )
 
 
 def _checked(value, kind):

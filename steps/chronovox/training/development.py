@@ -31,15 +31,13 @@ class Development:
                 "steps/select_trials.py"
             )
         trials = read_trials(trials_path)
-        utts = sorted({*trials.enrol, *trials.test})
+        utts = sorted(trials.keys)
         self._frames = FrameTable(data_dir, frontend, utts)
         self._rows = np.flatnonzero(self._frames.num_frames >= min_frames).tolist()
         row = {self._frames.utts[n]: place for place, n in enumerate(self._rows)}
-        kept = [
-            number
-            for number, pair in enumerate(zip(trials.enrol, trials.test, strict=True))
-            if pair[0] in row and pair[1] in row
-        ]
+        place = np.array([row.get(key, -1) for key in trials.keys])
+        enrol, test = place[trials.enrol_row], place[trials.test_row]
+        kept = np.flatnonzero((enrol >= 0) & (test >= 0))
         if len(kept) < len(trials):
             log.warning(
                 "%s: %d trials in, %d out, %d dropped because an utterance has fewer "
@@ -47,8 +45,7 @@ class Development:
                 trials_path, len(trials), len(kept), len(trials) - len(kept),
                 min_frames,
             )  # fmt: skip
-        self._enrol = [row[trials.enrol[number]] for number in kept]
-        self._test = [row[trials.test[number]] for number in kept]
+        self._enrol, self._test = enrol[kept], test[kept]
         self._is_target = trials.is_target[kept]
         if self._is_target.all() or not self._is_target.any():
             raise UserError(f"{trials_path}: target and non-target trials are needed")

@@ -134,7 +134,7 @@ class Check:
     def _unlike(self, other: Trials):
         """Enrolments and non-targets that the list that this is like has not."""
         trials, enrols, nontargets = self._trials, set(other.enrol), other.nontargets()
-        for line, pair in enumerate(zip(trials.enrol, trials.test, strict=True)):
+        for line, pair in enumerate(trials.blocks()):
             if pair[0] not in enrols:
                 yield line, f"{pair[0]} does not enrol in {other.path}"
             elif not trials.is_target[line] and pair not in nontargets:

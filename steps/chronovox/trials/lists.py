@@ -1,16 +1,19 @@
 """Trial lists: `<enrol> <test> target|nontarget`, one trial a line, in any order."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from chronovox.cli import UserError
-from chronovox.datadir import read_lines, read_rows
+from chronovox.datadir import decode, open_text
 from chronovox.files import write_lines
 
 LABELS = {"target": True, "nontarget": False}
+_BLOCK = 2**16
+_BLOCK_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -26,40 +29,75 @@ class Speakers:
 class Trials:
     """N trials; trial n stands in line n + 1 of the file `path`.
 
-    enrol, test: keys of utterances. is_target: bool `(N,)`.
+    keys: of utterances and enrolments, each once, some perhaps in no trial; enrol_row,
+    test_row: int32 `(N,)`, rows there. is_target: bool `(N,)`.
     """
 
-    enrol: list[str]
-    test: list[str]
+    keys: list[str]
+    enrol_row: np.ndarray
+    test_row: np.ndarray
     is_target: np.ndarray
     path: str
 
+    @classmethod
+    def of(cls, enrol: list[str], test: list[str], is_target, path: str) -> "Trials":
+        """From the keys of both sides."""
+        numbers = _Numbers()
+        rows = [numbers.rows(side) for side in (enrol, test)]
+        return cls(list(numbers), *rows, np.asarray(is_target, bool), path)
+
     def __len__(self) -> int:
-        return len(self.enrol)
+        return len(self.is_target)
+
+    @property
+    def enrol(self) -> list[str]:
+        """The keys of the first fields, a list of N."""
+        return [self.keys[row] for row in self.enrol_row.tolist()]
+
+    @property
+    def test(self) -> list[str]:
+        """The keys of the second fields, a list of N."""
+        return [self.keys[row] for row in self.test_row.tolist()]
+
+    def pair(self, number: int) -> str:
+        """Both fields of a trial, as they stand in a line."""
+        return f"{self.keys[self.enrol_row[number]]} {self.keys[self.test_row[number]]}"
+
+    def pairs(self) -> np.ndarray:
+        """A number for each pair of keys, the same for the same pair, `(N,)`."""
+        return self.enrol_row.astype(np.int64) * len(self.keys) + self.test_row
+
+    def blocks(self, *columns) -> Iterator[tuple]:
+        """Both keys of each trial and what stands in `columns` `(N,)`, row by row.
+
+        Made in blocks, so that they take no memory to speak of.
+        """
+        sides = self.enrol_row, self.test_row
+        for begin in range(0, len(self), _BLOCK):
+            block = slice(begin, begin + _BLOCK)
+            keys = ([self.keys[row] for row in side[block].tolist()] for side in sides)
+            yield from zip(*keys, *(c[block].tolist() for c in columns), strict=True)
 
     def rows(self, index: dict[str, int], source) -> tuple[np.ndarray, np.ndarray]:
         """The rows of both sides in a table, each `(N,)`; `index`: key -> row.
 
         Raises UserError for a key that is not in `index`, which `source` names.
         """
-        sides = []
-        for keys in (self.enrol, self.test):
-            try:
-                rows = np.fromiter(map(index.__getitem__, keys), np.int64, len(keys))
-            except KeyError as error:
-                key = error.args[0]
-                line = keys.index(key) + 1
+        table = np.fromiter((index.get(key, -1) for key in self.keys), np.int64)
+        enrol, test = table[self.enrol_row], table[self.test_row]
+        for side, rows in (enrol, self.enrol_row), (test, self.test_row):
+            if side.min(initial=0) < 0:
+                line = int(np.argmax(side < 0))
                 raise UserError(
-                    f"{self.path}:{line}: '{key}' is not in {source}: if a stage "
-                    "dropped it, select the trials again"
-                ) from None
-            sides.append(rows)
-        return sides[0], sides[1]
+                    f"{self.path}:{line + 1}: '{self.keys[rows[line]]}' is not in "
+                    f"{source}: if a stage dropped it, select the trials again"
+                )
+        return enrol, test
 
     def nontargets(self) -> set[tuple[str, str]]:
         """The pairs (enrolment, test) of the non-target trials."""
-        sides = zip(self.enrol, self.test, self.is_target, strict=True)
-        return {(enrol, test) for enrol, test, target in sides if not target}
+        rows = self.blocks(self.is_target)
+        return {(enrol, test) for enrol, test, target in rows if not target}
 
     def speakers(self, utt2spk: dict[str, str], source) -> Speakers:
         """The speakers of every trial, of those that occur, sorted by name.
@@ -67,19 +105,20 @@ class Trials:
         Raises UserError for an utterance that is not in `utt2spk`, read from
         `source`, and for a label that contradicts it.
         """
-        known = set(self.enrol).union(self.test).intersection(utt2spk)
-        used = sorted({utt2spk[utt] for utt in known})
+        rows = np.unique(np.concatenate([self.enrol_row, self.test_row])).tolist()
+        known = [self.keys[row] for row in rows if self.keys[row] in utt2spk]
+        used = sorted({utt2spk[key] for key in known})
         number = {name: row for row, name in enumerate(used)}
-        index = {utt: number[utt2spk[utt]] for utt in known}
-        enrol, test = self.rows(index, source)
+        enrol, test = self.rows({key: number[utt2spk[key]] for key in known}, source)
         wrong = np.flatnonzero((enrol == test) != self.is_target)
         if len(wrong):
             first = wrong[0]
             label = "target" if self.is_target[first] else "nontarget"
+            keys = self.pair(first).split()
             raise UserError(
                 f"{self.path}:{first + 1}: labelled {label}, but by {source} "
-                f"'{self.enrol[first]}' is of {used[enrol[first]]} and "
-                f"'{self.test[first]}' of {used[test[first]]}: mend one of the two"
+                f"'{keys[0]}' is of {used[enrol[first]]} and '{keys[1]}' of "
+                f"{used[test[first]]}: mend one of the two"
             )
         return Speakers(used, enrol, test)
 
@@ -92,16 +131,46 @@ def check_name(name: str) -> None:
         )
 
 
-def read_columns(path, num_fields: int) -> list[list[str]]:
-    """The columns of a text file whose lines have `num_fields` fields each.
+class _Numbers(dict):
+    """Numbers keys, from 0 on, in the order in which they come."""
 
-    Reads a million lines in about a second. Raises UserError naming the line.
+    def __missing__(self, key: str) -> int:
+        self[key] = number = len(self)
+        return number
+
+    def rows(self, keys: list[str]) -> np.ndarray:
+        """The numbers of keys, int32."""
+        return np.fromiter(map(self.__getitem__, keys), np.int32, len(keys))
+
+
+def read_blocks(path, num_fields: int) -> Iterator[tuple[int, list[list[str]]]]:
+    """The columns of a text file whose lines have `num_fields` fields, in blocks.
+
+    Yields the number of each block's first line, and its columns; about a million
+    lines a second. Raises UserError naming the line.
     """
-    lines = read_lines(path)
-    if any(len(line.split()) != num_fields for line in lines):
-        read_rows(path, num_fields)  # raises, and names the line
-    fields = " ".join(lines).split()
-    return [fields[column::num_fields] for column in range(num_fields)]
+    number, offset = 1, 0
+    with open_text(path) as stream:
+        while lines := stream.readlines(_BLOCK_BYTES):
+            content = b"".join(lines)
+            text = decode(content, path, offset)
+            if not text.endswith("\n"):
+                raise UserError(
+                    f"{path}: the last line has no line end: was it cut off?"
+                )
+            fields = text.split()
+            rows = text[:-1].split("\n")
+            for line, row in enumerate(rows):
+                if len(row.split()) != num_fields:
+                    raise UserError(
+                        f"{path}:{number + line}: expected {num_fields} fields, "
+                        f"found {len(row.split())}: '{row}'"
+                    )
+            yield number, [fields[column::num_fields] for column in range(num_fields)]
+            number += len(rows)
+            offset += len(content)
+    if number == 1:
+        raise UserError(f"{path}: empty file")
 
 
 def read_trials(path, check: bool = True) -> Trials:
@@ -116,25 +185,28 @@ def read_trials(path, check: bool = True) -> Trials:
             f"{path}: no such file: make it: ./run.sh --stage 2 --stop-stage 2 "
             f"--trials {Path(path).name}"
         )
-    enrol, test, labels = read_columns(path, 3)
-    try:
-        is_target = np.fromiter(map(LABELS.__getitem__, labels), bool, len(labels))
-    except KeyError as error:
-        label = error.args[0]
-        raise UserError(
-            f"{path}:{labels.index(label) + 1}: label '{label}' is not "
-            f"{' or '.join(LABELS)} (steps/convert_trials.py reads published lists)"
-        ) from None
-    for number, (one, other) in enumerate(zip(enrol, test, strict=True), 1):
-        if check and one == other:
+    numbers, parts = _Numbers(), []
+    for first, (enrol, test, labels) in read_blocks(path, 3):
+        try:
+            label = np.fromiter(map(LABELS.__getitem__, labels), bool, len(labels))
+        except KeyError as error:
+            name = error.args[0]
             raise UserError(
-                f"{path}:{number}: '{one}' is compared with itself: remove the trial"
+                f"{path}:{first + labels.index(name)}: label '{name}' is not "
+                f"{' or '.join(LABELS)} (steps/convert_trials.py reads published lists)"
+            ) from None
+        parts.append((numbers.rows(enrol), numbers.rows(test), label))
+        same = np.flatnonzero(parts[-1][0] == parts[-1][1])
+        if check and len(same):
+            raise UserError(
+                f"{path}:{first + same[0]}: '{enrol[same[0]]}' is compared with "
+                "itself: remove the trial"
             )
-    return Trials(enrol, test, is_target, str(path))
+    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Trials(list(numbers), *columns, str(path))
 
 
 def write_trials(path, trials: Trials) -> None:
     """Write a trial list atomically."""
-    labels = np.where(trials.is_target, "target", "nontarget").tolist()
-    rows = zip(trials.enrol, trials.test, labels, strict=True)
-    write_lines(path, map(" ".join, rows))
+    labels = np.where(trials.is_target, "target", "nontarget")
+    write_lines(path, map(" ".join, trials.blocks(labels)))

@@ -36,7 +36,8 @@ def read_published(path) -> Trials:
             "first or last in a line, and where it is in the first line"
         ) from None
     names = {name: _key(name) for side in sides for name in side}
-    return Trials(*([names[name] for name in side] for side in sides), is_target, path)
+    keys = ([names[name] for name in side] for side in sides)
+    return Trials.of(*keys, is_target, path)
 
 
 def _columns(path) -> list[list[str]]:
@@ -68,11 +69,12 @@ def write_published(path, trials: Trials, utt2spk, utt2session) -> None:
     Raises UserError for an utterance that is not in the tables, or not named
     `<speaker>-<session>-<name>` after them.
     """
-    utts = sorted({*trials.enrol, *trials.test})
+    rows = np.unique(np.concatenate([trials.enrol_row, trials.test_row]))
+    utts = sorted(trials.keys[row] for row in rows)
     of = _paths(utts, utt2spk, utt2session, trials.path)
-    rows = zip(trials.is_target, trials.enrol, trials.test, strict=True)
+    rows = trials.blocks(trials.is_target)
     write_lines(
-        path, (f"{int(label)} {of[one]} {of[other]}" for label, one, other in rows)
+        path, (f"{int(label)} {of[one]} {of[other]}" for one, other, label in rows)
     )
 
 

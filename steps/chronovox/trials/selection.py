@@ -132,5 +132,5 @@ def _trials(utts: list[str], targets, nontargets) -> Trials:
         is_target.append(np.full(len(rows), label))
     enrol, test, is_target = map(np.concatenate, (enrol, test, is_target))
     order = np.lexsort((test, ~is_target, enrol))
-    sides = [[utts[row] for row in side[order].tolist()] for side in (enrol, test)]
-    return Trials(*sides, is_target[order], "the selected trials")
+    sides = [side[order].astype(np.int32) for side in (enrol, test)]
+    return Trials(utts, *sides, is_target[order], "the selected trials")
