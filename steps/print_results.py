@@ -101,7 +101,8 @@ def main(argv=None) -> int:
     for key, group in groupby(sorted(rows, key=of_list), key=of_list):
         print("\n".join(block(list(group), mixed, names[key[:2]] > 1)) + "\n")
     print(
-        "EER in %, [95 % interval over speakers]; minDCF at three target priors; min Cllr, Cllr."
+        "EER in %, [95 % interval over speakers]; minDCF at three target priors; the "
+        "least Cllr, and Cllr."
     )
     warnings = sorted(set().union(*map(warnings_of, rows)))
     if warnings:
