@@ -94,11 +94,7 @@ def main(argv=None) -> int:
         "extract them again (./run.sh --stage 5)",
     )  # fmt: skip
     keys, vectors = kaldi_io.read_vectors(scp)
-    utt2spk = read_table(data / "utt2spk")
-    unknown = [key for key in keys if key not in utt2spk]
-    if unknown:
-        raise UserError(f"{data}/utt2spk: no line for '{unknown[0]}', which {scp} has")
-    speakers = [utt2spk[key] for key in keys]
+    speakers = origin.speakers_of(keys, data, scp)
     cohort = None
     if settings.norm is not None:
         cohort = make_cohort(settings.norm.cohort, data, keys, vectors, speakers)

@@ -5,7 +5,7 @@ A trained back end is a folder: config.yaml; mean.vec and transform.mat (Kaldi),
 speakers, `<spk> <number of utterances>`, if anything was learnt from their vectors.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -195,6 +195,27 @@ def train(
         model = plda.train(prepared, numbers, settings.plda.num_iters)
         model = model.smoothed(settings.plda.smoothing)
     return Backend(settings, mean, transform, model, cohort)
+
+
+def adapted(
+    backend: Backend, vectors, within_share: float, between_share: float
+) -> Backend:
+    """The back end with its PLDA adapted, see `plda.adapted`, to vectors `(N, D)`.
+
+    Where it centres, their mean replaces its own. Raises UserError.
+    """
+    if backend.model is None:
+        raise UserError("it has no PLDA (`score: plda`): nothing can be adapted")
+    if len(vectors) < 2:
+        raise UserError("a single vector does not vary: use more utterances")
+    vectors = np.asarray(vectors, np.float64)
+    if backend.mean is not None:
+        _check_dim(vectors, len(backend.mean))
+        backend = replace(backend, mean=vectors.mean(axis=0).astype(np.float32))
+    model = plda.adapted(
+        backend.model, backend.prepared(vectors), within_share, between_share
+    )
+    return replace(backend, model=model)
 
 
 def _whitening(vectors: np.ndarray) -> np.ndarray:

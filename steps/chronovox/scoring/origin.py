@@ -68,8 +68,19 @@ def check_origin(folder: Path, sources: list[Path], remedy: str) -> None:
             )
 
 
-def find_overlap(speakers: set[str], tables, allow: bool) -> list[str]:
-    """Marks for a list whose `speakers` occur in tables keyed by speaker.
+def speakers_of(keys: list[str], data: Path, scp) -> list[str]:
+    """The speakers of embeddings, by DATA/utt2spk. Raises UserError for one unknown."""
+    utt2spk = read_table(data / "utt2spk")
+    unknown = [key for key in keys if key not in utt2spk]
+    if unknown:
+        raise UserError(f"{data}/utt2spk: no line for '{unknown[0]}', which {scp} has")
+    return [utt2spk[key] for key in keys]
+
+
+def find_overlap(
+    speakers: set[str], tables, allow: bool, what: str = "trials"
+) -> list[str]:
+    """Marks for `what` is scored if its `speakers` occur in tables keyed by speaker.
 
     Raises UserError if some do and `allow` is false.
     """
@@ -79,13 +90,13 @@ def find_overlap(speakers: set[str], tables, allow: bool) -> list[str]:
         if not shared:
             continue
         problem = (
-            f"{len(shared)} of {len(speakers)} speakers of the trials are in {table}: "
+            f"{len(shared)} of {len(speakers)} speakers of the {what} are in {table}: "
             f"{', '.join(shared[:5])}{', ...' if len(shared) > 5 else ''}"
         )
         if not allow:
             raise UserError(
-                f"{problem}: use trials of other speakers, or mark the results by "
-                "score_trials.py --allow-speaker-overlap true"
+                f"{problem}: use {what} of other speakers, or mark the results by "
+                "--allow-speaker-overlap true"
             )
         log.warning("%s: the results will be marked", problem)
         marks = [OVERLAP_MARK]

@@ -127,6 +127,27 @@ def train(vectors, speakers, num_iters: int = 10) -> Plda:
     return model
 
 
+def adapted(model: Plda, vectors, within_share: float, between_share: float) -> Plda:
+    """The model adapted to vectors `(N, D)` whose speakers are not known.
+
+    Its mean becomes theirs. In directions in which they vary more than B + W says, what
+    they vary more goes to W and to B in these shares, as in Kaldi's ivector-adapt-plda
+    (there with --mean-diff-scale=0). Directions in which they vary less stay.
+    """
+    vectors = np.asarray(vectors, np.float64)
+    between, within = model.between, model.within
+    total = between + within
+    found = np.atleast_2d(np.cov(vectors.T, bias=True))
+    ratio, axes = linalg.eigh(found, total)
+    axes = total @ axes  # total is now axes axes', and found is axes ratio axes'
+    surplus = axes * np.maximum(ratio - 1, 0) @ axes.T
+    return from_covariances(
+        vectors.mean(axis=0),
+        between + between_share * surplus,
+        within + within_share * surplus,
+    )
+
+
 def _step(model: Plda, means, counts, scatter) -> Plda:
     """One step of EM, computed where W is the identity and B diagonal.
 
