@@ -25,7 +25,6 @@ Writes
   SCORES.json  model, seed, back end, and fingerprints of what was scored
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +34,7 @@ from chronovox.cli import UserError, log
 from chronovox.datadir import read_table
 from chronovox.scoring import backend as backends
 from chronovox.scoring import origin, write_scores
-from chronovox.scoring.enrolments import read_enrolments, read_speakers
+from chronovox.scoring.enrolments import read_enrolments, read_speakers, rows_of
 from chronovox.trials import read_trials
 
 
@@ -64,45 +63,21 @@ def enrolment_table(
     UserError for an utterance that has no vector, or no session where these count.
     """
     index = {key: row for row, key in enumerate(keys)}
-    names, rows, counts = (
-        list(keys),
-        [[row] for row in range(len(keys))],
-        [1] * len(keys),
-    )
     sessions = read_table(data / "utt2session") if count == "sessions" else None
-    for name, utts in read_enrolments(data).items():
-        if name not in wanted:
-            continue
-        for table, what in (index, "vector"), (sessions, "session"):
-            lacking = [utt for utt in utts if table is not None and utt not in table]
-            if lacking:
-                raise UserError(
-                    f"{data}/enrolments: {name}: {lacking[0]} has no {what}"
-                )
-        names.append(name)
-        rows.append([index[utt] for utt in utts])
-        counts.append(len({sessions[u] for u in utts}) if sessions else len(utts))
-    return names, rows, np.array(counts)
+    table = read_enrolments(data).items()
+    more = {name: utts for name, utts in table if name in wanted}
+    rows, counts = rows_of(more, index, data, sessions)
+    alone = [[row] for row in range(len(keys))]
+    return [*keys, *more], alone + rows, np.array([1] * len(keys) + counts)
 
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     model, scp = Path(args.model), Path(args.embeddings) / "xvector.scp"
     folder, data = Path(args.backend), Path(args.data)
-    seen = origin.training_speakers(model)
     backend = backends.load(folder)
-    if backend.config.learns:
-        seen.append(folder / "speakers")
-    info = origin.describe_model(model)
-    network = model / "final.pt"
-    sources = [network, data / "corpus.json", data / "wav.scp"]
-    if network.exists():  # untrained references have feature settings of their own
-        sources.append(data / "conf" / "features.yaml")
-    remedy = "extract them again (./run.sh --stage 5)"
-    origin.check_origin(scp.parent, sources, remedy)
-    if backend.config.learns:
-        remedy = "train it again (./run.sh --stage 6)"
-        origin.check_origin(folder, [network], remedy)
+    learns = backend.config.learns
+    info, seen = origin.check_system(model, folder, learns, data, scp.parent)
 
     trials, speaker_of = read_trials(args.trials), read_speakers(data)
     keys, vectors = kaldi_io.read_vectors(scp)
@@ -126,7 +101,6 @@ def main(argv=None) -> int:
         scores = backend.score(vectors, rows, counts, enrol, test, speakers)
     except UserError as error:
         raise UserError(f"{scp}: {error}") from None
-    fingerprint = hashlib.sha256("\n".join(keys).encode() + vectors.tobytes())
     write_scores(
         args.scores,
         trials,
@@ -136,7 +110,7 @@ def main(argv=None) -> int:
             "backend": folder.name,
             "marks": marks,
             "llr": backend.config.gives_llr,
-            "embeddings_sha256": fingerprint.hexdigest(),
+            "embeddings_sha256": origin.fingerprint(keys, vectors),
         },
     )
     log.info("%s: %d trials in, %d scores out", args.scores, len(trials), len(scores))

@@ -68,6 +68,36 @@ def check_origin(folder: Path, sources: list[Path], remedy: str) -> None:
             )
 
 
+def check_system(
+    model: Path, backend: Path, learns: bool, data: Path, embeddings: Path
+) -> tuple[dict, list[Path]]:
+    """Describe a model, and name the tables of speakers that no list may share.
+
+    backend: the folder of a back end, and whether it `learns` from vectors; embeddings:
+    the folder of those of `data`. Raises UserError if one of them is older than what it
+    was made from.
+    """
+    seen = training_speakers(model)
+    if learns:
+        seen.append(backend / "speakers")
+    info = describe_model(model)
+    network = model / "final.pt"
+    sources = [network, data / "corpus.json", data / "wav.scp"]
+    if network.exists():  # untrained references have feature settings of their own
+        sources.append(data / "conf" / "features.yaml")
+    check_origin(embeddings, sources, "extract them again (./run.sh --stage 5)")
+    if learns:
+        check_origin(backend, [network], "train it again (./run.sh --stage 6)")
+    return info, seen
+
+
+def fingerprint(keys: list[str], vectors) -> str:
+    """The SHA-256 of embeddings, in hex: of their keys, and of `(N, D)`."""
+    total = hashlib.sha256("\n".join(keys).encode())
+    total.update(vectors)
+    return total.hexdigest()
+
+
 def speakers_of(keys: list[str], data: Path, scp) -> list[str]:
     """The speakers of embeddings, by DATA/utt2spk. Raises UserError for one unknown."""
     utt2spk = read_table(data / "utt2spk")
