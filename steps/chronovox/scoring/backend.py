@@ -5,6 +5,7 @@ A trained back end is a folder: config.yaml; mean.vec and transform.mat (Kaldi),
 speakers, `<spk> <number of utterances>`, if anything was learnt from their vectors.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -15,8 +16,13 @@ from scipy import linalg
 from chronovox import config, datadir, kaldi_io
 from chronovox.cli import UserError
 from chronovox.scoring import cosine, plda, plda_file
-from chronovox.scoring.normalisation import CohortSide, NormConfig, normalised
-from chronovox.scoring.pairs import Sides, pair_scores
+from chronovox.scoring.normalisation import (
+    CohortSide,
+    NormConfig,
+    normalised,
+    normalised_blocks,
+)
+from chronovox.scoring.pairs import Sides, pair_scores, score_blocks
 from chronovox.trials.lists import Speakers
 
 _FILES = (
@@ -130,18 +136,41 @@ class Backend:
         """
         used_enrol, first_enrol, enrol = _used(enrol)
         used_test, first_test, test = _used(test)
-        needed = np.unique(
-            np.concatenate([used_test, *(members[n] for n in used_enrol)])
-        )
+        whose = speakers.enrol[first_enrol], speakers.test[first_test]
+        sides, cohort = self._compared(
+            vectors, [members[n] for n in used_enrol], counts[used_enrol], used_test,
+            Speakers(speakers.names, *whose),
+        )  # fmt: skip
+        scores = pair_scores(sides, enrol, test)
+        if cohort is None:
+            return scores
+        return normalised(scores, enrol, test, *cohort, self.config.norm)
+
+    def score_all(
+        self, vectors, members: list[list[int]], counts, test, speakers: Speakers
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """All tests against all enrolments: blocks of tests, and their scores `(B, N)`.
+
+        As `score`, but test: rows `(M,)`; speakers: of each enrolment and each test.
+        """
+        sides, cohort = self._compared(vectors, members, counts, test, speakers)
+        if cohort is None:
+            return score_blocks(sides.turned())
+        return normalised_blocks(sides.turned(), *cohort, self.config.norm)
+
+    def _compared(self, vectors, members, counts, test, speakers: Speakers):
+        """The sides of enrolments and tests, and, if scores are normalised, both
+        against the cohort."""
+        needed = np.unique(np.concatenate([test, *members]))
         place = {row: number for number, row in enumerate(needed.tolist())}
         prepared = self.prepared(vectors[needed])
         left = np.stack(
-            [prepared[[place[m] for m in members[n]]].mean(axis=0) for n in used_enrol]
+            [prepared[[place[row] for row in rows]].mean(axis=0) for rows in members]
         )
-        counts, right = counts[used_enrol], prepared[[place[n] for n in used_test]]
-        scores = pair_scores(self.sides(left, counts, right), enrol, test)
+        right = prepared[[place[row] for row in test]]
+        sides = self.sides(left, counts, right)
         if self.config.norm is None:
-            return scores
+            return sides, None
         names, raw = self.cohort
         _check_dim(vectors, raw.shape[1])
         cohort = self.prepared(raw)
@@ -149,14 +178,10 @@ class Backend:
         numbers = {spk: n for n, spk in enumerate(speakers.names)}
         whose = np.array([numbers.get(spk, -1) for spk in names])
         of_tests = self.sides(cohort, np.ones(len(cohort)), right).turned()
-        return normalised(
-            scores, enrol, test,
-            CohortSide(
-                self.sides(left, counts, cohort), speakers.enrol[first_enrol], whose
-            ),
-            CohortSide(of_tests, speakers.test[first_test], whose),
-            self.config.norm,
-        )  # fmt: skip
+        return sides, (
+            CohortSide(self.sides(left, counts, cohort), speakers.enrol, whose),
+            CohortSide(of_tests, speakers.test, whose),
+        )
 
 
 def _check_dim(vectors: np.ndarray, dim: int) -> None:

@@ -5,16 +5,20 @@ Auckenthaler, Carey and Lloyd-Thomas (Digital Signal Processing, 2000); Matějka
 2017). The standard deviation is that of the N cohort scores themselves, divided by N.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from chronovox.cli import UserError
 from chronovox.scoring.pairs import Sides, score_blocks
 
 Kind = Literal["z", "t", "s", "as1", "as2"]
 _GATHERED = 2**22
+_TOO_FEW = "fewer than two members of the cohort are left for an utterance"
+_ALL_THE_SAME = "the scores of an utterance with the cohort are all the same"
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,13 @@ class CohortSide(NamedTuple):
     own: np.ndarray
     cohort: np.ndarray
 
+    def part(self, rows: slice) -> "CohortSide":
+        """Some of the rows."""
+        left_bias, right_bias = self.sides.biases()
+        left = self.sides.left[rows]
+        sides = Sides(left, self.sides.right, left_bias[rows], right_bias)
+        return CohortSide(sides, self.own[rows], self.cohort)
+
     def blocks(self):
         """Blocks of rows and their scores `(B, C)`, -inf where the speaker is one."""
         shared = np.isin(self.own, self.cohort)
@@ -75,16 +86,44 @@ def normalised(
             (_of_others(tests, enrolments, test, enrol, config.top)),
         ]
     else:
-        wanted = {"z": (True, False), "t": (False, True)}.get(config.kind, (True, True))
-        top = config.top if config.adaptive else None
+        both = _of_sides(enrolments, tests, config)
         sides = [
-            tuple(values[rows] for values in _of_own(side, top))
-            for side, rows, want in zip(
-                (enrolments, tests), (enrol, test), wanted, strict=True
-            )
-            if want
+            tuple(values[rows] for values in moments)
+            for moments, rows in zip(both, (enrol, test), strict=True)
+            if moments
         ]
     return np.mean([(scores - mean) / std for mean, std in sides], axis=0)
+
+
+def normalised_blocks(
+    sides: Sides, enrolments: CohortSide, tests: CohortSide, config: NormConfig
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """All tests, as left of `sides`, against all enrolments, after normalisation.
+
+    Yields blocks of rows and their scores `(B, N)`. Raises UserError as `normalised`.
+    """
+    if config.kind == "as2":
+        yield from _adaptive_blocks(sides, enrolments, tests, config.top)
+        return
+    of_enrol, of_test = _of_sides(enrolments, tests, config)
+    for rows, scores in score_blocks(sides):
+        parts = []
+        if of_enrol:
+            parts.append((scores - of_enrol[0]) / of_enrol[1])
+        if of_test:
+            mean, std = (values[rows, None] for values in of_test)
+            parts.append((scores - mean) / std)
+        yield rows, sum(parts) / len(parts)
+
+
+def _of_sides(enrolments: CohortSide, tests: CohortSide, config: NormConfig):
+    """`_of_own` of each side, or None where it has no part in this kind."""
+    wanted = {"z": (True, False), "t": (False, True)}.get(config.kind, (True, True))
+    top = config.top if config.adaptive else None
+    return [
+        _of_own(side, top) if want else None
+        for side, want in zip((enrolments, tests), wanted, strict=True)
+    ]
 
 
 def _of_own(side: CohortSide, top: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -103,10 +142,8 @@ def _of_others(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation, `(T,)`, of scores of `rows` with those cohort
     members that score highest with `other_rows`."""
-    top = min(top, len(other.cohort))
-    best = np.empty((len(other.own), top), np.int32)
-    for block, scores in other.blocks():
-        best[block] = np.argpartition(scores, scores.shape[1] - top, axis=1)[:, -top:]
+    best = _best(other, top)
+    top = best.shape[1]
     order = np.argsort(rows, kind="stable")
     bounds = np.searchsorted(rows[order], np.arange(len(side.own) + 1))
     mean, std = np.empty((2, len(rows)))
@@ -120,15 +157,61 @@ def _of_others(
     return mean, std
 
 
+def _best(side: CohortSide, top: int) -> np.ndarray:
+    """The cohort members that score highest with each row, `(N, top)` or fewer."""
+    top = min(top, len(side.cohort))
+    best = np.empty((len(side.own), top), np.int32)
+    for block, scores in side.blocks():
+        best[block] = np.argpartition(scores, scores.shape[1] - top, axis=1)[:, -top:]
+    return best
+
+
+def _adaptive_blocks(sides: Sides, enrolments: CohortSide, tests: CohortSide, top: int):
+    """`normalised_blocks` of kind as2, by products with tables of who is chosen."""
+    size = len(tests.cohort)
+    by_enrol = _chosen(_best(enrolments, top), size)
+    for rows, scores in score_blocks(sides, 8 * size):
+        part = tests.part(rows)
+        by_test = _chosen(_best(part, top), size)
+        total = np.empty(scores.shape)
+        for some, cohort in part.blocks():
+            mean, std = _moments_of_chosen(by_enrol, cohort)
+            total[some] = (scores[some] - mean.T) / std.T
+        for some, cohort in enrolments.blocks():
+            mean, std = _moments_of_chosen(by_test, cohort)
+            total[:, some] += (scores[:, some] - mean) / std
+        yield rows, total / 2
+
+
+def _chosen(best: np.ndarray, size: int) -> sparse.csr_array:
+    """Ones at the columns `best (N, K)` of each row, `(N, size)`."""
+    ends = np.arange(len(best) + 1) * best.shape[1]
+    return sparse.csr_array((np.ones(best.size), best.ravel(), ends), (len(best), size))
+
+
+def _moments_of_chosen(chosen, scores) -> tuple[np.ndarray, np.ndarray]:
+    """`_moments` of each row of scores `(B, C)` over each row of chosen `(N, C)`: both
+    `(N, B)`."""
+    known = np.isfinite(scores)
+    centre, _ = _moments(scores)  # so that squares lose no digits
+    rest = np.where(known, scores - centre[:, None], 0).T
+    number = chosen @ known.T.astype(np.float64)
+    if number.min() < 2:
+        raise UserError(_TOO_FEW)
+    mean = chosen @ rest / number
+    variance = chosen @ rest**2 / number - mean**2
+    if not (variance > 1e-12 * mean**2).all():
+        raise UserError(_ALL_THE_SAME)
+    return mean + centre, np.sqrt(variance)
+
+
 def _moments(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each row, those that are -inf left out."""
     known = np.isfinite(scores)
     if known.sum(axis=1).min() < 2:
-        raise UserError(
-            "fewer than two members of the cohort are left for an utterance"
-        )
+        raise UserError(_TOO_FEW)
     mean = np.mean(scores, axis=1, dtype=np.float64, where=known)
     std = np.std(scores, axis=1, dtype=np.float64, where=known)
     if not std.all():
-        raise UserError("the scores of an utterance with the cohort are all the same")
+        raise UserError(_ALL_THE_SAME)
     return mean, std

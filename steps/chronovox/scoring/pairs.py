@@ -52,10 +52,13 @@ def pair_scores(sides: Sides, enrol, test) -> np.ndarray:
     return (scores + left_bias[enrol] + right_bias[test]).astype(left.dtype)
 
 
-def score_blocks(sides: Sides) -> Iterator[tuple[slice, np.ndarray]]:
-    """All enrolments against all tests: blocks of rows, and their scores `(B, M)`."""
+def score_blocks(sides: Sides, width: int = 0) -> Iterator[tuple[slice, np.ndarray]]:
+    """All enrolments against all tests: blocks of rows, and their scores `(B, M)`.
+
+    width: what else of each row takes memory, in scores, if that is more than M.
+    """
     left_bias, right_bias = sides.biases()
-    step = max(1, _BLOCK // len(sides.right))
+    step = max(1, _BLOCK // max(width, len(sides.right)))
     for begin in range(0, len(sides.left), step):
         rows = slice(begin, begin + step)
         scores = sides.left[rows] @ sides.right.T

@@ -35,7 +35,7 @@ def read_published(path) -> Trials:
             f"{path}:{line}: '{error.args[0]}' is not {', '.join(_LABELS)}, which is "
             "first or last in a line, and where it is in the first line"
         ) from None
-    names = {name: _key(name) for side in sides for name in side}
+    names = {name: key_of(name) for side in sides for name in side}
     keys = ([names[name] for name in side] for side in sides)
     return Trials.of(*keys, is_target, path)
 
@@ -55,7 +55,7 @@ def _columns(path) -> list[list[str]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
     """An utterance, of a path `<speaker>/<session>/<name>.wav`."""
     if "/" not in name:
         return name.removesuffix(".wav")
