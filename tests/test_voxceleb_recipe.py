@@ -21,6 +21,7 @@ from chronovox.augment import AugmentConfig
 from chronovox.datadir import read_floats, read_table, write_table
 from chronovox.features import FeatureConfig
 from chronovox.frontend import AudioTable, FrontendConfig
+from chronovox.scoring.identification import read_list
 from chronovox.training import settings as training_settings
 from chronovox.trials import read_trials
 
@@ -785,6 +786,59 @@ def test_official_lists_and_back(lists, recipe, real_meta, tmp_path):
         recipe, "local/convert_lists.sh", str(tmp_path / "none"), str(data), code=1
     ).stdout
     assert "none of veri_test.txt veri_test2.txt" in said
+
+
+def test_the_split_for_identification(lists, recipe, tmp_path):
+    """As large as the published one, which is of these utterances, and shuffled; then
+    one speaker's enrolment is missing."""
+    data, _ = lists
+    utt2spk = read_table(data / "utt2spk")
+    names = {utt: f"{utt[:7]}/{utt[8:19]}/{utt[20:]}.wav" for utt in utt2spk}
+    paths = list(names.values())
+    random.Random(1).shuffle(paths)
+    first = {path[:7]: path for path in paths}  # one of each enrols
+    paths.sort(key=lambda path: path != first[path[:7]])  # the others stay shuffled
+    parts = ["1"] * 138361 + ["2"] * 6904 + ["3"] * 8251
+    rows = [f"{part} {path}" for part, path in zip(parts, paths, strict=True)]
+    (tmp_path / "iden_split.txt").write_text("\r\n".join(rows), newline="")
+    words = [str(tmp_path / "iden_split.txt"), str(data), str(tmp_path / "iden")]
+
+    def make(*options, code=0):
+        return run(
+            recipe, "local/make_identification.py", *options, *words, code=code
+        ).stdout
+
+    said = make()
+    assert "153516 in, 153516 out, 0 dropped" in said and "published" not in said
+    assert "iden: 1251 speakers enrolled, 8251 tests" in said
+    found = read_list(data, tmp_path / "iden")
+    assert len(found.enrolments) == 1251 and len(found.tests) == 8251
+    assert sum(map(len, found.enrolments.values())) == 138361
+    assert found.own.min() >= 0  # no impostors
+    lost = {row[2:] for row in rows if row.startswith("1 id10001/")}
+    tests = sum(row.startswith("3 id10001/") for row in rows)
+    assert lost and tests
+    small = tmp_path / "small"
+    kept = {utt: spk for utt, spk in utt2spk.items() if names[utt] not in lost}
+    write_table(small / "utt2spk", kept)
+    words[1] = str(small)
+    said = make()
+    assert "iden: 1250 speakers enrolled" in said
+    assert f"{len(lost) + tests} dropped" in said
+    why = (tmp_path / "iden/dropped").read_text()
+    assert why.count("no utterance of id10001 enrols") == tests
+    assert (read_list(small, tmp_path / "iden").own >= 0).all()
+    for content, message in (
+        (rows[:-1], "part 3: 8250, published: 8251"),
+        (["4 a/b/c.wav"], ":1: expected '1|2|3 <speaker>/<video>/<utterance>.wav', f"),
+        ([rows[0], rows[0]], ":2: id"),
+        ([*rows[:99], "1 id/b/c.wav"], "--max-fail-ratio 0.0 allows"),
+    ):
+        (tmp_path / "iden_split.txt").write_text("\n".join([*content, ""]))
+        code = 0 if len(content) > 999 else 1
+        options = () if code == 0 else ("--max-fail-ratio", "0")
+        assert message in make(*options, code=code)
+    assert not (tmp_path / "iden/tests").exists()
 
 
 def test_videos_that_both_corpora_have(recipe, real_meta, tmp_path):
