@@ -16,7 +16,8 @@ Everything else stays: settings, transform, cohort.
 
 Speakers have no part in it; DATA/utt2spk is read for one reason: those of EMBEDDINGS
 are added to BACKEND_OUT/speakers, so that steps/score_trials.py refuses trials of them.
-Where nobody knows them, let each utterance be a speaker of its own.
+Where nobody knows them, let each utterance be a speaker of its own: nothing will then
+be refused, so make sure that the trials have other speakers.
 """
 
 from collections import Counter

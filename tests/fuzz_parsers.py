@@ -37,11 +37,12 @@ from chronovox import (
 )  # fmt: skip
 from chronovox.cli import UserError
 from chronovox.clusterconf import ClusterConf
-from chronovox.evaluation import results
+from chronovox.evaluation import identification, results
 from chronovox.faces import ages
 from chronovox.features import FeatureConfig, VadConfig
 from chronovox.scoring import origin, read_info, read_scores
 from chronovox.scoring.backend import BackendConfig
+from chronovox.scoring.identification import read_list, write_list
 from chronovox.scoring.plda_file import read_plda, write_plda
 from chronovox.training import face_ages
 from chronovox.training import folder as model_folder
@@ -332,6 +333,16 @@ def result_row(**changes) -> dict:
                   "corpus": {"name": "talkers"}, **changes}  # fmt: skip
 
 
+def search_rows() -> tuple[bytes, ...]:
+    row = dict.fromkeys(identification.KEY, "x") | {"list_sha256": "x", "marks": []}
+    row |= dict.fromkeys(("n_enrolled", "n_mated", "n_impostor"), 3) | {"seed": 1}
+    for name in identification.RATES:
+        row |= {name: 0.5, f"{name}_lo": 0.25, f"{name}_hi": 0.75}
+    none = {f"dir_0.1{end}": None for end in ("", "_lo", "_hi")}
+    other = {**row, **none, "seed": None, "marks": ["speaker-overlap"]}
+    return tuple(json.dumps({"rows": some}).encode() for some in ([row, other], []))
+
+
 def result_seeds() -> tuple[bytes, ...]:
     rows = [
         result_row(),
@@ -351,6 +362,36 @@ def parse_results(content, folder):
     same(known, set(map(results.key_of, now)))
     lines = (folder / "results.tsv").read_text().split("\n")
     assert {line.count("\t") for line in lines[:-1]} == {len(results.columns(now)) - 1}
+
+
+@parser("identification.json", 10, search_rows, JSON_WORDS)
+def parse_searches(content, folder):
+    put(folder, content, "identification.json")
+    rows = identification.TABLE.read(folder)
+    identification.lines_of(rows)
+    with identification.TABLE.updated(folder, rows[:1]) as table:
+        known = {identification.TABLE.key_of(row) for row in rows}
+        same(known, {identification.TABLE.key_of(row) for row in table})
+
+
+@parser("enrolments and tests", 15, texts("a-1\nb-2\n", "a a-2\nb b-1\nx c-1 c-2\n"),
+        "a b c a-1 a-2 b-1 b-2 c-1 c-2")  # fmt: skip
+def parse_search_list(content, folder):
+    utts = [f"{spk}-{n}" for spk in "abc" for n in (1, 2)]
+    put(folder, "".join(f"{utt} {utt[0]}\n" for utt in utts).encode(), "utt2spk")
+    put(folder, content, "tests")
+    put(folder, b"a a-2\nb b-1\n", "enrolments")
+    try:
+        found = read_list(folder, folder)
+    except UserError:
+        put(folder, b"a-1\n", "tests")
+        put(folder, content, "enrolments")
+        found = read_list(folder, folder)
+    write_list(folder, found.enrolments, found.tests)
+    again = read_list(folder, folder)
+    same(sorted(found.tests), again.tests)
+    same({name: sorted(utts) for name, utts in found.enrolments.items()},
+         again.enrolments)  # fmt: skip
 
 
 @parser("corpus.json", 15, lambda: (b'{"name": "talkers", "n": 1.5}', *info_seeds()),

@@ -109,6 +109,9 @@ def _check(row: dict) -> None:
     for name, kind in kinds.items():
         if not isinstance(row[name], kind):
             raise TypeError(f"{name}: {row[name]!r}")
+    for name in RATES:
+        if (row[f"{name}_lo"] is None) != (row[f"{name}_hi"] is None):
+            raise ValueError(f"{name}: one bound without the other")
 
 
 TABLE = Table(
