@@ -96,8 +96,8 @@ def main(argv=None) -> int:
     for column, name in enumerate(("speakers", "trials")):
         share, mean = held[:, column].mean(), width[:, column].mean()
         print(
-            f"drawing {name + ':':<10} 95 % intervals hold it in {100 * share:.1f} % of "
-            f"the sets, mean width {100 * mean:.2f} %"
+            f"drawing {name + ':':<10} 95 % intervals hold it in {100 * share:.1f} % "
+            f"of the sets, mean width {100 * mean:.2f} %"
         )
     of_speakers, of_trials = held.mean(axis=0)
     return int(not LOWEST <= of_speakers <= HIGHEST or of_trials >= LOWEST)
