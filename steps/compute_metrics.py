@@ -38,8 +38,7 @@ import numpy as np
 
 from chronovox import cli, runinfo
 from chronovox.cli import UserError, log
-from chronovox.evaluation import bootstrap, metrics, results
-from chronovox.evaluation.metrics import SortedTrials
+from chronovox.evaluation import bootstrap, metrics, results, systems
 from chronovox.scoring import name_below, read_info, read_scores
 from chronovox.scoring.enrolments import read_speakers
 from chronovox.trials import read_trials
@@ -111,67 +110,31 @@ def with_intervals(row: dict, draws: dict[str, np.ndarray]) -> dict:
     }  # fmt: skip
 
 
-def mean_rows(rows: list[dict], draws: list[dict]) -> list[dict]:
+def mean_rows(rows: list[dict], draws: list[systems.Draws]) -> list[dict]:
     """For each configuration with several seeds, a row of means over them.
 
     Its intervals are over speakers and seeds, both drawn.
     """
-    groups: dict[tuple, list[int]] = {}
-    for number, row in enumerate(rows):
-        if row["config"] != "-" and row["seed"] is not None:
-            groups.setdefault((row["config"], row["backend"]), []).append(number)
     means = []
-    for numbers in groups.values():
-        numbers.sort(key=lambda number: rows[number]["seed"])
+    for numbers in systems.of_one_configuration(rows):
         group = [rows[number] for number in numbers]
-        seeds = [row["seed"] for row in group]
-        if len(seeds) == 1:
+        if len(group) == 1:
             continue
-        if len(set(seeds)) < len(seeds):
-            raise UserError(
-                f"{', '.join(row['model'] for row in group)}: one configuration with "
-                "one seed twice: give them in separate calls"
-            )
-        stems = sorted({row["model"].removesuffix(f"_s{row['seed']}") for row in group})
+        model, seed = systems.joined_name(group)
         mean = {
             **group[0],
-            "model": "+".join(stems),
-            "seed": f"mean({','.join(map(str, seeds))})",
+            "model": model,
+            "seed": seed,
             "marks": sorted({mark for row in group for mark in row["marks"]}),
             "few_errors": sorted({name for row in group for name in row["few_errors"]}),
             "embeddings_sha256": [row["embeddings_sha256"] for row in group],
             "scores": [path for row in group for path in row["scores"]],
         }
-        for name in (*draws[numbers[0]], "eer_kaldi"):
+        drawn = systems.mean_draws([draws[number] for number in numbers])
+        for name in (*drawn, "eer_kaldi"):
             mean[name] = float(np.mean([row[name] for row in group]))
-        num_draws = len(draws[numbers[0]]["eer"])
-        shares = bootstrap.draw_seeds(len(group), num_draws)
-        drawn = {
-            name: sum(
-                share * draws[number][name]
-                for share, number in zip(shares.T, numbers, strict=True)
-            )
-            for name in draws[numbers[0]]
-        }
         means.append(with_intervals(mean, drawn))
     return means
-
-
-def measure(scores, trials, speakers, counts, info: dict, p_targets):
-    """The row of a score file, less what its list says, and the rates of all draws."""
-    ordered = SortedTrials(scores, trials.is_target, p_targets if info["llr"] else ())
-    curve = ordered.curve()
-    row = {
-        **info,
-        **metrics.rates(curve, p_targets),
-        "eer_kaldi": ordered.eer_kaldi(),
-        "few_errors": metrics.few_errors(curve, p_targets),
-    }
-    found = [
-        metrics.rates(drawn, p_targets)
-        for drawn in bootstrap.curves(ordered, speakers, counts)
-    ]
-    return row, {name: np.array([one[name] for one in found]) for name in found[0]}
 
 
 def main(argv=None) -> int:
@@ -186,12 +149,12 @@ def main(argv=None) -> int:
     for path in args.scores:
         info = read_info(path, trials)
         scores = read_scores(path, trials)
-        try:
-            row, drawn = measure(scores, trials, speakers, counts, info, args.p_targets)
-        except UserError as error:
-            raise UserError(f"{trials.path}: {error}") from None
+        row, drawn = systems.measure(
+            scores, trials, speakers, counts, info["llr"], args.p_targets
+        )
         draws.append(drawn)
-        rows.append(with_intervals({**common, **row, "scores": [path]}, drawn))
+        row = {**common, **info, **row, "scores": [path]}
+        rows.append(with_intervals(row, drawn))
     if common["n_spk"] < bootstrap.MIN_SPEAKERS:
         log.warning(
             "%s: %d enrolment speakers: too few for an interval",
