@@ -116,7 +116,7 @@ def main(argv=None) -> int:
         "embeddings_sha256": origin.fingerprint(keys, vectors),
         "commit": runinfo.commit(),
         "command": runinfo.command(),
-        "marks": marks,
+        "marks": info["marks"] + marks,
     }
     with identification.TABLE.updated(args.results_dir, [row]) as table:
         same = [r for r in table if r["list_sha256"] == searched.sha256]

@@ -108,7 +108,7 @@ def main(argv=None) -> int:
         {
             **info,
             "backend": folder.name,
-            "marks": marks,
+            "marks": info["marks"] + marks,
             "llr": backend.config.gives_llr,
             "embeddings_sha256": origin.fingerprint(keys, vectors),
         },

@@ -10,6 +10,7 @@ from chronovox.files import sha256
 from chronovox.scoring.files import name_below
 
 OVERLAP_MARK = "speaker-overlap"
+UNKNOWN_MARK = "training-unknown"  # of imported embeddings
 
 
 def describe_model(model: Path) -> dict:
@@ -28,6 +29,8 @@ def describe_model(model: Path) -> dict:
             seed = int(line[1])
             text = text.replace(line[0], "", 1)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
+    elif (model / "imported").exists():
+        fingerprint = "imported"
     return {"model": name_below("exp", model), "seed": seed, "config": fingerprint}
 
 
@@ -73,6 +76,9 @@ def check_system(
 ) -> tuple[dict, list[Path]]:
     """Describe a model, and name the tables of speakers that no list may share.
 
+    The description has `marks`: of embeddings made elsewhere, nobody may know by whom
+    the network was trained.
+
     backend: the folder of a back end, and whether it `learns` from vectors; embeddings:
     the folder of those of `data`. Raises UserError if one of them is older than what it
     was made from.
@@ -80,7 +86,8 @@ def check_system(
     seen = training_speakers(model)
     if learns:
         seen.append(backend / "speakers")
-    info = describe_model(model)
+    unknown = (model / "imported").exists() and not training_speakers(model)
+    info = {**describe_model(model), "marks": [UNKNOWN_MARK] if unknown else []}
     network = model / "final.pt"
     sources = [network, data / "corpus.json", data / "wav.scp"]
     if network.exists():  # untrained references have feature settings of their own
