@@ -101,7 +101,11 @@ begin() {
 }
 
 select_trials() {
-  case $1 in train) names= ;; dev) names=$dev_trials ;; test) names=$trials ;; esac
+  case $1 in
+    train) names= ;;
+    dev) names="$dev_trials calibration" ;;
+    test) names=$trials ;;
+  esac
   # shellcheck disable=SC2086  # names are split at blanks
   steps/select_trials.sh --seed "$trials_seed" "data/$1" $names
 }
@@ -159,11 +163,12 @@ if begin 4; then
 fi
 
 if begin 5; then
-  for set in train test; do
+  for set in train dev test; do
     for m in "${models[@]}"; do
       steps/extract_embeddings.sh --nj "$nj" --cmd "$train_cmd" \
         --max-fail-ratio "$max_fail_ratio" "$m" data/$set "$m/embeddings_$set"
     done
+    [ $set != dev ] || continue
     # Untrained references: what do plain statistics and the channel alone give?
     for kind in floor channel; do
       steps/extract_statistics.sh --nj "$nj" --cmd "$train_cmd" --kind $kind \
@@ -174,24 +179,16 @@ if begin 5; then
 fi
 
 if begin 6; then
-  score() {
-    steps/score_trials.sh --trials "$trials" --backends "$1" data/train data/test "$2"
-  }
-  for m in "${models[@]}"; do score "$backends" "$m"; done
-  for m in exp/floor exp/channel; do score "cosine cosine_mean" $m; done
-  for name in $trials; do
-    for backend in $backends; do
-      steps/compute_metrics.py data/test "data/test/trials/$name" \
-        "${models[@]/%//scores_test/$name.$backend}" exp/results
-    done
-    for m in exp/floor exp/channel; do
-      steps/compute_metrics.py --best-of true data/test "data/test/trials/$name" \
-        "$m/scores_test/$name".cosine{,_mean} exp/results
-    done
+  steps/evaluate_models.sh --cmd "$train_cmd" --train data/train --dev data/dev \
+    --trials "$trials" --backends "$backends" data/test exp/results "${models[@]}"
+  for m in exp/floor exp/channel; do
+    steps/evaluate_models.sh --cmd "$train_cmd" --train data/train --best-of true \
+      --trials "$trials" --backends "cosine cosine_mean" data/test exp/results $m
   done
 fi
 
 if begin 7; then
   steps/print_results.py exp/results
   steps/measure_age_effect.py data/test "${models[@]/%//scores_test}"
+  steps/make_report.py exp/results
 fi

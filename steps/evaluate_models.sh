@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From embeddings to the tables of results: train the back ends of models, score trial
-# lists, calibrate, and measure.
+# lists, calibrate and fuse the scores, and measure.
 #
 # Usage: steps/evaluate_models.sh [options] DATA RESULTS_DIR EXP_M [EXP_M ...]
 # e.g.:  steps/evaluate_models.sh --train data/train --dev data/dev \
@@ -14,9 +14,13 @@
 #   --trials NAMES              lists DATA/trials/NAME (default: random)
 #   --backends NAMES            settings conf/backends/NAME.yaml (default: cosine)
 #   --calibration NAME          settings conf/calibration/NAME.yaml (default: linear)
+#   --best-of BOOL              of each list and model, keep the best back end alone, for
+#                               untrained references (default: false)
 #   --cmd CMD                   how to run the jobs (default: utils/run.py)
 # Inputs: EXP_M/embeddings_SET/xvector.scp of each DATA, where SET is its last part
-# Outputs: EXP_M/backends, EXP_M/calibrations, EXP_M/scores_SET; tables in RESULTS_DIR
+# Outputs: EXP_M/backends, EXP_M/calibrations, EXP_M/scores_SET; tables in RESULTS_DIR.
+#   A calibrated back end is called BACKEND_llr, that of all together fusion. What errors
+#   depend on, and how they grow with the years, is measured on the first list.
 set -euo pipefail
 
 train=
@@ -25,6 +29,7 @@ dev_trials=calibration
 trials=random
 backends=cosine
 calibration=linear
+best_of=false
 cmd=utils/run.py
 
 # The help is the head of this file.
@@ -40,3 +45,85 @@ fi
 data=$1
 results=$2
 shift 2
+models=("$@")
+set=$(basename "$data")
+read -ra names <<< "$trials"
+read -ra systems <<< "$backends"
+calibrated=()
+
+# MODEL OUT BACKEND ...: calibrate or fuse the scores of all lists, and of the list that
+# it was trained on, for thresholds.
+calibrate() {
+  local model=$1 out=$2 name overlap=true
+  shift 2
+  local own
+  own=$model/scores_$(basename "$dev")/$dev_trials
+  $cmd "$model/calibrations/log/$out.log" steps/train_calibration.py \
+    "conf/calibration/$calibration.yaml" "$dev" "$dev/trials/$dev_trials" \
+    "${@/#/$own.}" "$model/calibrations/$out"
+  for name in "$own" "${names[@]/#/$model/scores_$set/}"; do
+    local from=$data
+    [ "$name" != "$own" ] || from=$dev
+    $cmd "$(dirname "$name")/log/$(basename "$name").$out.log" \
+      steps/calibrate_scores.py --allow-speaker-overlap $overlap \
+      "$model/calibrations/$out" "$from" "$from/trials/$(basename "$name")" \
+      "${@/#/$name.}" "$name.$out"
+    overlap=false
+  done
+}
+
+for model in "${models[@]}"; do
+  steps/train_backend.sh --cmd "$cmd" --backends "$backends" "$train" "$model"
+  steps/score_trials.sh --cmd "$cmd" --backends "$backends" --trials "$trials" \
+    "$data" "$model"
+done
+if [ -n "$dev" ]; then
+  calibrated=("${systems[@]/%/_llr}")
+  [ ${#systems[@]} -lt 2 ] || calibrated+=(fusion)
+  for model in "${models[@]}"; do
+    steps/score_trials.sh --cmd "$cmd" --backends "$backends" --trials "$dev_trials" \
+      "$dev" "$model"
+    for backend in "${systems[@]}"; do
+      calibrate "$model" "${backend}_llr" "$backend"
+    done
+    [ ${#systems[@]} -lt 2 ] || calibrate "$model" fusion "${systems[@]}"
+  done
+fi
+
+# LIST BACKEND ...: the score files of all models, in `files`
+find_scores() {
+  local name=$1 model
+  shift
+  files=()
+  for model in "${models[@]}"; do files+=("${@/#/$model/scores_$set/$name.}"); done
+}
+
+for name in "${names[@]}"; do
+  find_scores "$name" "${systems[@]}" ${calibrated[@]+"${calibrated[@]}"}
+  $cmd "$results/log/$name.metrics.log" steps/compute_metrics.py --best-of "$best_of" \
+    "$data" "$data/trials/$name" "${files[@]}" "$results"
+done
+! $best_of || exit 0
+
+for name in "${names[@]}"; do
+  [ ${#systems[@]} -gt 1 ] || break
+  find_scores "$name" "${systems[@]}" ${calibrated[@]+fusion}
+  $cmd "$results/log/$name.compare.log" \
+    steps/compare_systems.py "$data" "$data/trials/$name" "${files[@]}" "$results"
+done
+if [ -z "$dev" ]; then calibrated=("${systems[@]}"); fi
+name=${names[0]}
+list=$data/trials/$name
+find_scores "$name" "${calibrated[@]}"
+$cmd "$results/log/$name.conditions.log" \
+  steps/measure_conditions.py "$data" "$list" "${files[@]}" "$results"
+if [ -n "$dev" ] && { [ -f "$data/session2date" ] || [ -f "$data/utt2age" ]; }; then
+  for model in "${models[@]}"; do
+    for backend in "${calibrated[@]}"; do
+      $cmd "$results/log/$name.$backend.lifetime.log" steps/measure_lifetime.py \
+        "$dev" "$dev/trials/$dev_trials" \
+        "$model/scores_$(basename "$dev")/$dev_trials.$backend" \
+        "$data" "$list" "$model/scores_$set/$name.$backend" "$results"
+    done
+  done
+fi
