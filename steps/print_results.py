@@ -11,11 +11,20 @@ least, and, of log-likelihood ratios, as it is. Where rows of one name have diff
 settings, the name is followed by their fingerprint.
 """
 
-from collections import Counter
+import textwrap
 from itertools import groupby
 
 from chronovox import cli
 from chronovox.evaluation import results
+from chronovox.evaluation.rows import (
+    ambiguous_lists,
+    is_untrained,
+    list_of,
+    mixed_stems,
+    notes_on,
+    stem_of,
+    warnings_of,
+)
 
 HEADER = (
     "", "backend", "seed", "EER", "[95 %]", "Kaldi", "DCF.01", ".05", ".001",
@@ -30,19 +39,6 @@ def get_parser():
     return parser
 
 
-def stem_of(row: dict) -> str:
-    """The name of the model without the seed."""
-    return row["model"].removesuffix(f"_s{row['seed']}")
-
-
-def mixed_stems(rows: list[dict]) -> set[str]:
-    """The names under which stand rows of more than one configuration."""
-    configs: dict[str, set] = {}
-    for row in rows:
-        configs.setdefault(stem_of(row), set()).add(row["config"])
-    return {stem for stem, found in configs.items() if len(found) > 1}
-
-
 def cells(row: dict, mixed: set[str]) -> tuple[str, ...]:
     """A row as text: model, back end, seed, rates; a star for a marked row.
 
@@ -53,7 +49,7 @@ def cells(row: dict, mixed: set[str]) -> tuple[str, ...]:
         for name in ("eer", "eer_lo", "eer_hi", "eer_kaldi")
     )
     costs = ("-" if row.get(n) is None else f"{row[n]:.3f}" for n in COSTS)
-    name = row["model"] + (" (untrained)" if row["config"] == "-" else "")
+    name = row["model"] + (" (untrained)" if is_untrained(row) else "")
     name += f" [{row['config'][:6]}]" if stem_of(row) in mixed else ""
     name += " *" if warnings_of(row) else ""
     return (
@@ -62,14 +58,9 @@ def cells(row: dict, mixed: set[str]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def warnings_of(row: dict) -> set[str]:
-    """The marks that a reader must know of; best-of only strengthens a reference."""
-    return set(row["marks"]) - {"best-of"}
-
-
 def block(rows: list[dict], mixed: set[str], ambiguous: bool) -> list[str]:
     """The lines of one trial list; its fingerprint if the name is `ambiguous`."""
-    rows = sorted(rows, key=lambda row: row["config"] == "-")
+    rows = sorted(rows, key=is_untrained)
     first = rows[0]
     table = [HEADER, *(cells(row, mixed) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -92,36 +83,15 @@ def block(rows: list[dict], mixed: set[str], ambiguous: bool) -> list[str]:
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     rows = results.read(args.results_dir)
-
-    def of_list(row):
-        return row["data"], row["trials"], row["trials_sha256"]
-
-    mixed = mixed_stems(rows)
-    names = Counter(key[:2] for key in set(map(of_list, rows)))
-    for key, group in groupby(sorted(rows, key=of_list), key=of_list):
-        print("\n".join(block(list(group), mixed, names[key[:2]] > 1)) + "\n")
+    mixed, ambiguous = mixed_stems(rows), ambiguous_lists(rows)
+    for key, group in groupby(sorted(rows, key=list_of), key=list_of):
+        print("\n".join(block(list(group), mixed, key[:2] in ambiguous)) + "\n")
     print(
         "EER in %, [95 % interval over speakers]; minDCF at three target priors; the "
         "least Cllr, and Cllr."
     )
-    warnings = sorted(set().union(*map(warnings_of, rows)))
-    if warnings:
-        print(f"* marked: {', '.join(warnings)} (`marks` in results.tsv)")
-    if max(names.values(), default=0) > 1:
-        print(
-            "One name stands for several lists, by [`trials_sha256` in results.tsv]: "
-            "score all\nmodels again, or remove the table."
-        )
-    if mixed:
-        print(
-            f"{', '.join(sorted(mixed))}: rows of different settings, by [`config` in "
-            "results.tsv]:\ncompare none across them."
-        )
-    if any((row["corpus"] or {}).get("name") == "talkers" for row in rows):
-        print(
-            "talkers is synthetic speech made to test methods: no number from it is a "
-            "claim\nabout real voices."
-        )
+    for note in notes_on(rows):
+        print(textwrap.fill(note, 88))
     return 0
 
 

@@ -1,0 +1,317 @@
+"""The sections of the report that come from JSON files of their own."""
+
+import math
+from itertools import groupby
+
+import numpy as np
+
+from chronovox.evaluation import plots
+from chronovox.evaluation.drawing import Picture, draw, style
+from chronovox.evaluation.plots import Dot, Line
+from chronovox.evaluation.report_inputs import (
+    COMMANDS,
+    Comparison,
+    Condition,
+    Estimate,
+    Lifetime,
+    age_points,
+    read_document,
+)
+from chronovox.evaluation.report_sections import MAX_LINES, name_of
+from chronovox.evaluation.report_tables import Cell, Section, Table, estimate_cell
+
+_DASH = Cell("\N{EN DASH}")
+
+
+def _absent(section: Section, name: str) -> Section:
+    section.missing = (
+        f"{name} was not found beside results.json: {COMMANDS[name]} makes it."
+    )
+    return section
+
+
+def _system(row: dict) -> str:
+    return f"{row['model']} {row['backend']}"
+
+
+def _groups(items: list, key) -> list[tuple]:
+    """Items of one key together, keys in the order of their first item."""
+    order = list(dict.fromkeys(map(key, items)))
+    items = sorted(items, key=lambda item: order.index(key(item)))
+    return [(k, list(group)) for k, group in groupby(items, key=key)]
+
+
+def _of_list(item) -> tuple[str, str]:
+    return item.row["data"], item.row["trials"]
+
+
+def _list_name(key: tuple) -> str:
+    return f"{key[1]} (data/{key[0]})"
+
+
+def _percent_dot(look, estimate: Estimate) -> Dot:
+    return Dot(look, *(100 * x for x in (estimate.value, estimate.low, estimate.high)))
+
+
+def lifetime(results_dir) -> Section:
+    """How long an enrolment holds: error rates over the time since."""
+    section = Section("lifetime", "Lifetime of an enrolment")
+    read = read_document(results_dir, "lifetime.json")
+    if read is None:
+        return _absent(section, "lifetime.json")
+    rows, _ = read
+    rows = [row for row in rows if row.bins]
+    section.text = [
+        "The threshold is set once, so that non-targets are accepted at the rate "
+        "given; then targets are tried the longer after their enrolment. Bands: 95 % "
+        "intervals over speakers. The score shift is the change of the mean target "
+        "score."
+    ]
+    for (data, trials, unit), group in _groups(
+        rows, lambda item: (*_of_list(item), item.unit)
+    ):
+        section.pictures += _lifetime_pictures((data, trials), unit, group[:MAX_LINES])
+    if rows:
+        section.tables = [_doubling_table(rows), _bin_table(rows)]
+    else:
+        section.missing = "lifetime.json has no row with trials."
+    return section
+
+
+def _lifetime_pictures(key: tuple, unit: str, rows: list[Lifetime]) -> list[Picture]:
+    names = sorted({name for row in rows for one in row.bins for name in one.rates})
+    rejected = [(name, f"FRR, % at FAR {100 * float(name[4:]):g} %")
+                for name in names if name.startswith("frr_")]  # fmt: skip
+    costs = [(name, f"actDCF, P = {name[7:]}")
+             for name in names if name.startswith("actdcf_")]  # fmt: skip
+    others = {"shift": "score shift", "cllr_loss": "Cllr \N{MINUS SIGN} min Cllr"}
+    costs += [(name, others[name]) for name in ("cllr_loss",) if name in names]
+    shift = [(name, others[name]) for name in ("shift",) if name in names]
+    pictures = []
+    for kind, caption, panels in (
+        ("rejected", "targets rejected", sorted(rejected, reverse=True)),
+        ("cost", "costs at a fixed threshold", costs),
+        ("shift", "target scores", shift),
+    ):
+        lines = [
+            (label, [_lifetime_line(n, row, name) for n, row in enumerate(rows)])
+            for name, label in panels
+        ]
+        lines = [
+            (label, [line for line in kept if len(line.x)]) for label, kept in lines
+        ]
+        lines = [(label, kept) for label, kept in lines if kept]
+        if lines:
+            pictures.append(draw(
+                name_of("lifetime", kind, *key, unit),
+                f"{_list_name(key)}: {caption}", plots.against_time, lines,
+                f"{unit} since enrolment",
+            ))  # fmt: skip
+    return pictures
+
+
+def _lifetime_line(number: int, row: Lifetime, name: str) -> Line:
+    """One rate over the middles of the bins that have it."""
+    scale = 100.0 if name.startswith("frr_") else 1.0
+    found = [(b, b.rates[name]) for b in row.bins
+             if name in b.rates and math.isfinite(b.rates[name].value)]  # fmt: skip
+    middles = np.array([(b.low + b.high) / 2 for b, _ in found], float)
+    values = [
+        scale * np.array([getattr(rate, field) for _, rate in found], float)
+        for field in ("value", "low", "high")
+    ]
+    return Line(_system(row.row), style(number), middles, *values)
+
+
+def _doubling_table(rows: list[Lifetime]) -> Table:
+    rates = sorted({far for row in rows for far in row.doubling}, key=_as_number)
+    head = [Cell("system"), Cell("list"), Cell("unit")]
+    head += [Cell("FRR doubles after", f"FAR {100 * float(far):g} %") for far in rates]
+    body = []
+    for row in rows:
+        cells = [
+            Cell(row.row["model"], _seeded(row.row)), Cell(row.row["trials"]),
+            Cell(row.unit),
+        ]  # fmt: skip
+        for far in rates:
+            estimate = row.doubling.get(far, Estimate())
+            known = math.isfinite(estimate.value)
+            cells.append(estimate_cell(estimate, digits=1) if known else _DASH)
+        body.append(cells)
+    caption = "Time after which twice as many targets are rejected as in the first bin."
+    return Table(caption, head, [("", body)], words=frozenset({0, 1, 2}))
+
+
+def _as_number(text: str) -> float:
+    return -float(text)
+
+
+def _seeded(row: dict) -> str:
+    seed = row.get("seed")
+    return row["backend"] if seed is None else f"{row['backend']}, seed {seed}"
+
+
+def _bin_table(rows: list[Lifetime]) -> Table:
+    names = sorted({name for row in rows for one in row.bins for name in one.rates})
+    head = [Cell("bin"), Cell("targets"), Cell("speakers"), *map(Cell, names)]
+    groups = []
+    for row in rows:
+        body = []
+        for one in row.bins:
+            cells = [
+                Cell(f"{one.low:g} to {one.high:g} {row.unit}"),
+                Cell(str(one.n_target)), Cell(str(one.n_spk)),
+            ]  # fmt: skip
+            for name in names:
+                estimate = one.rates.get(name, Estimate())
+                scale = 100.0 if name.startswith("frr_") else 1.0
+                known = math.isfinite(estimate.value)
+                cells.append(
+                    estimate_cell(estimate, scale, 2 if scale > 1 else 3)
+                    if known else _DASH
+                )  # fmt: skip
+            body.append(cells)
+        groups.append((f"{_system(row.row)}: {_list_name(_of_list(row))}", body))
+    return Table("All bins, FRR in %", head, groups, folded=True)
+
+
+def conditions(results_dir) -> Section:
+    """EER of parts of a list."""
+    section = Section("conditions", "Conditions")
+    read = read_document(results_dir, "conditions.json")
+    if read is None:
+        return _absent(section, "conditions.json")
+    rows, _ = read
+    if not rows:
+        section.missing = "conditions.json has no row."
+        return section
+    section.text = [
+        "EER of those trials of a list alone that are of one condition. The bars are "
+        "95 % intervals over speakers."
+    ]
+    systems = {name: style(n) for n, (name, _) in
+               enumerate(_groups(rows, lambda r: _system(r.row)))}  # fmt: skip
+    for key, group in _groups(rows, _of_list):
+        shown = dict(list(systems.items())[:MAX_LINES])
+        panels = [
+            (condition, [
+                (value, [_percent_dot(shown[_system(r.row)], r.eer)
+                         for r in some if _system(r.row) in shown])
+                for value, some in _groups(of, lambda r: r.value)
+            ])
+            for condition, of in _groups(group, lambda r: r.condition)
+        ]  # fmt: skip
+        section.pictures.append(draw(
+            name_of("conditions", *key), _list_name(key), plots.dots, panels, "EER, %",
+            legend=list(shown.items()),
+        ))  # fmt: skip
+    if len(systems) > MAX_LINES:
+        section.notes.append(
+            f"The pictures show {MAX_LINES} of {len(systems)} systems."
+        )
+    section.tables = [_condition_table(rows)]
+    return section
+
+
+def _condition_table(rows: list[Condition]) -> Table:
+    head = [Cell("condition"), Cell("system"), Cell("targets"), Cell("non-targets"),
+            Cell("speakers"), Cell("EER, %", "95 %")]  # fmt: skip
+    groups = []
+    for key, group in _groups(rows, _of_list):
+        body = [
+            [
+                Cell(f"{row.condition}: {row.value}"),
+                Cell(row.row["model"], _seeded(row.row)),
+                *(Cell(str(count)) for count in row.counts),
+                estimate_cell(row.eer, 100.0),
+            ]
+            for row in group
+        ]
+        groups.append((_list_name(key), body))
+    return Table("All conditions", head, groups, frozenset({0, 1}), folded=True)
+
+
+def comparisons(results_dir) -> Section:
+    """Paired differences between systems."""
+    section = Section("comparisons", "Comparisons")
+    read = read_document(results_dir, "comparisons.json")
+    if read is None:
+        return _absent(section, "comparisons.json")
+    rows, _ = read
+    if not rows:
+        section.missing = "comparisons.json has no row."
+        return section
+    section.text = [
+        "The first system minus the second, on the same trials and the same draws of "
+        "speakers: below 0 the first is better. An empty mark: the 95 % interval holds "
+        "0."
+    ]
+    for metric, group in _groups(rows, lambda row: row.metric):
+        scale = 100.0 if metric.startswith("eer") else 1.0
+        panels = []
+        for key, some in _groups(group, _of_list):
+            dots = []
+            for row in some:
+                value = row.difference
+                bounds = (scale * x for x in (value.value, value.low, value.high))
+                label = f"{_system(row.a)}\n\N{MINUS SIGN} {_system(row.b)}"
+                dots.append((label, [Dot(style(0), *bounds)]))
+            panels.append((_list_name(key), dots))
+        unit = "difference of EER, percentage points" if scale > 1 else metric
+        section.pictures.append(draw(
+            name_of("comparisons", metric), metric, plots.dots, panels, unit, zero=True,
+            spread=2.0,
+        ))  # fmt: skip
+    section.tables = [_comparison_table(rows)]
+    return section
+
+
+def _comparison_table(rows: list[Comparison]) -> Table:
+    head = [Cell("first"), Cell("second"), Cell("metric"), Cell("first"),
+            Cell("second"), Cell("difference", "95 %")]  # fmt: skip
+    groups = []
+    for key, group in _groups(rows, _of_list):
+        body = []
+        for row in group:
+            rate = row.metric.startswith("eer")
+            scale, digits = (100.0, 2) if rate else (1.0, 3)
+            values = map(Estimate, row.values)
+            body.append([
+                Cell(row.a["model"], _seeded(row.a)),
+                Cell(row.b["model"], _seeded(row.b)),
+                Cell(row.metric, "%" if rate else ""),
+                *(estimate_cell(value, scale, digits) for value in values),
+                estimate_cell(row.difference, scale, digits),
+            ])  # fmt: skip
+        groups.append((_list_name(key), body))
+    return Table("All comparisons", head, groups, frozenset({0, 1, 2}), folded=True)
+
+
+def age_labels(results_dir) -> Section:
+    """How good the ages are that faces give."""
+    section = Section("labels", "Age labels")
+    read = read_document(results_dir, "ages.json")
+    if read is None:
+        return _absent(section, "ages.json")
+    rows, document = read
+    section.text = ["Ages estimated from faces against true ones, in years."]
+    points = age_points(results_dir, document)
+    if points is not None:
+        section.pictures = [draw(
+            "age_labels", "Estimated against true age", plots.density, *points,
+            "true age", "estimated age",
+        )]  # fmt: skip
+    head = [Cell("data"), Cell("faces"), Cell("statistic"), Cell("MAE"), Cell("bias"),
+            Cell("n")]  # fmt: skip
+    body = [
+        [
+            Cell(row["data"]), Cell(str(row["num_faces"])), Cell(row["statistic"]),
+            estimate_cell(Estimate(row["mae"])), estimate_cell(Estimate(row["bias"])),
+            Cell(str(row["n"])),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    if rows:
+        caption = "Mean absolute error and bias, in years."
+        section.tables = [Table(caption, head, [("", body)], frozenset({0, 2}))]
+    return section

@@ -1,0 +1,78 @@
+"""What a reader must know of the rows of the table of results.
+
+A row is a dictionary of `results.read`: what it says of itself is told apart here, for
+the screen and for the report.
+"""
+
+TALKERS = (
+    "talkers is synthetic speech made to test methods: no number from it is a claim "
+    "about real voices."
+)
+
+
+def list_of(row: dict) -> tuple[str, str, str]:
+    """The trial list of a row: data, name, fingerprint."""
+    return row["data"], row["trials"], row["trials_sha256"]
+
+
+def stem_of(row: dict) -> str:
+    """The name of the model without the seed."""
+    return row["model"].removesuffix(f"_s{row['seed']}")
+
+
+def mixed_stems(rows: list[dict]) -> set[str]:
+    """The names under which stand rows of more than one configuration."""
+    configs: dict[str, set] = {}
+    for row in rows:
+        configs.setdefault(stem_of(row), set()).add(row["config"])
+    return {stem for stem, found in configs.items() if len(found) > 1}
+
+
+def ambiguous_lists(rows: list[dict]) -> set[tuple[str, str]]:
+    """Data and name of lists under whose name stand several lists."""
+    found: dict[tuple[str, str], set] = {}
+    for data, name, sha256 in map(list_of, rows):
+        found.setdefault((data, name), set()).add(sha256)
+    return {key for key, lists in found.items() if len(lists) > 1}
+
+
+def warnings_of(row: dict) -> set[str]:
+    """The marks that a reader must know of; best-of only strengthens a reference."""
+    return set(row["marks"]) - {"best-of"}
+
+
+def is_untrained(row: dict) -> bool:
+    """Whether a row is of a reference without any training."""
+    return row["config"] == "-"
+
+
+def is_mean(row: dict) -> bool:
+    """Whether a row is a mean over the seeds of a configuration."""
+    return str(row["seed"]).startswith("mean(")
+
+
+def may_be_best(row: dict) -> bool:
+    """Whether a row counts when the best system of a list is looked for."""
+    return not (is_untrained(row) or is_mean(row) or row["marks"])
+
+
+def notes_on(rows: list[dict]) -> list[str]:
+    """What must be said under a table of these rows, one sentence or two each."""
+    notes = []
+    warnings = sorted(set().union(*map(warnings_of, rows)))
+    if warnings:
+        notes.append(f"* marked: {', '.join(warnings)} (`marks` in results.tsv)")
+    if ambiguous_lists(rows):
+        notes.append(
+            "One name stands for several lists, by [`trials_sha256` in results.tsv]: "
+            "score all models again, or remove the table."
+        )
+    mixed = mixed_stems(rows)
+    if mixed:
+        notes.append(
+            f"{', '.join(sorted(mixed))}: rows of different settings, by [`config` in "
+            "results.tsv]: compare none across them."
+        )
+    if any((row["corpus"] or {}).get("name") == "talkers" for row in rows):
+        notes.append(TALKERS)
+    return notes
