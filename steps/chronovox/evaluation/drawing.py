@@ -37,7 +37,7 @@ _LOOK = {
     "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5,
     "ytick.major.size": 2.5, "lines.linewidth": 1.4, "lines.markersize": 4,
     "legend.frameon": False, "legend.fontsize": 7.5, "legend.handlelength": 3.2,
-    "legend.borderpad": 0, "legend.labelspacing": 0.35, "hatch.linewidth": 0.5,
+    "legend.borderpad": 0.6, "legend.labelspacing": 0.35, "hatch.linewidth": 0.5,
 }  # fmt: skip
 
 
@@ -70,7 +70,8 @@ def style(number: int) -> Style:
 
 def reference_style(number: int) -> Style:
     """The style of the number-th reference that was not trained."""
-    return Style(GREY, ":" if number % 2 == 0 else (0, (1, 2.6)), "x+1234"[number % 6])
+    dash = ((0, (1, 1.2)), (0, (1, 1.2, 4, 1.2)))[number % 2]
+    return Style(GREY, dash, "x+1234"[number % 6])
 
 
 def printable(text: str) -> str:

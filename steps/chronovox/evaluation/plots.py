@@ -3,7 +3,7 @@
 They are called by `drawing.draw`, which sets how everything looks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -72,7 +72,7 @@ def _legend(figure, lines) -> None:
 
 
 def _height(axes_inches: float, lines) -> float:
-    return axes_inches + _LEGEND_ROW * len({line.label for line in lines}) + 0.05
+    return axes_inches + _LEGEND_ROW * len({line.label for line in lines}) + 0.1
 
 
 def det(lines: list[Line], eers: list[float], low: float) -> Figure:
@@ -83,17 +83,20 @@ def det(lines: list[Line], eers: list[float], low: float) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, _height(WIDTH - 0.1, lines)))
     axes = figure.subplots()
+    axes.set_anchor("N")
     high = next(rate for rate in (0.2, 0.4, 0.6, 0.999) if rate > min(max(eers), 0.99))
     limits = norm.ppf([low, high])
     axes.plot(limits, limits, color="#b0b0b0", linewidth=0.7, zorder=1)
+    thin = 1.4 if len({line.label for line in lines}) == len(lines) else 0.8
     for line, eer in zip(lines, eers, strict=True):
-        axes.plot(line.x, line.y, color=line.style.colour, linestyle=line.style.dash)
+        axes.plot(line.x, line.y, color=line.style.colour, linestyle=line.style.dash,
+                  linewidth=thin)  # fmt: skip
         if 0.0 < eer < 1.0:
             at = norm.ppf(eer)
             axes.plot([at], [at], line.style.marker, color=line.style.colour,
-                      markeredgecolor="white", markersize=5.5)  # fmt: skip
+                      markersize=4 * thin)  # fmt: skip
     ticks = [rate for rate in DET_TICKS if low <= rate <= high]
-    labels = [f"{100 * rate:g}" for rate in ticks]
+    labels = [f"{100 * rate:g}".lstrip("0") for rate in ticks]
     axes.set(
         xlim=limits, ylim=limits, aspect="equal", xlabel="false alarms, %",
         ylabel="misses, %",
@@ -108,7 +111,7 @@ def histograms(
     panels: list[Histogram], xlabel: str, bins: int = 60, share: bool = False
 ) -> Figure:
     """Panels one upon another, each kind of trial of area 1; all `share` one axis."""
-    figure = Figure(figsize=(WIDTH, 0.5 + 1.15 * len(panels)))
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.15 * len(panels)))
     grid = figure.subplots(len(panels), 1, squeeze=False, sharex=share)
     for axes, panel in zip(grid[:, 0], panels, strict=True):
         both = np.concatenate([panel.target, panel.nontarget])
@@ -131,18 +134,20 @@ def histograms(
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.grid(axis="y", visible=False)
-    grid[0, 0].legend(loc="upper right", handlelength=1.6)
+    handles, _ = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles=handles[::-1], loc="outside lower left", ncols=2)
     grid[-1, 0].set_xlabel(xlabel)
     return figure
 
 
 def against_time(
-    panels: list[tuple[str, list[Line]]], xlabel: str, ticks=None, bars: bool = False
-) -> Figure:
-    """Panels one upon another with a common axis of time, from 0 on if nothing falls.
+    panels: list[tuple[str, list[Line]]], xlabel: str, ticks=None, bars: bool = False,
+    top: float | None = None,
+) -> Figure:  # fmt: skip
+    """Panels one upon another with a common axis of time.
 
     panels: label of the y axis, and lines with bands, or with bars. ticks: positions
-    and texts.
+    and texts of the axis of time; top: where the other one ends.
     """
     every = [line for _, lines in panels for line in lines]
     height = _height(0.5 + 1.75 * len(panels), every)
@@ -155,6 +160,7 @@ def against_time(
         axes.yaxis.set_major_locator(MaxNLocator(5))
         if axes.get_ylim()[0] > 0:
             axes.set_ylim(bottom=0)
+        axes.set_ylim(top=top)
     if ticks is not None:
         grid[-1, 0].set_xticks(*ticks)
     grid[-1, 0].set_xlabel(xlabel)
@@ -242,36 +248,38 @@ def _two_lines(label: str) -> str:
 def bayes_error(pairs: list[tuple[Line, Line]], priors: tuple[float, ...]) -> Figure:
     """Normalised Bayes error rates over prior log-odds: actual and minimum of each.
 
-    Where the actual cost rests on few errors, its line is thin.
+    The actual cost is a full line, thin where it rests on few errors; the minimum is
+    dashed.
     """
     actual = [line for line, _ in pairs]
     figure = Figure(figsize=(WIDTH, _height(2.75, actual)))
     axes = figure.subplots()
     axes.axhline(1, color=INK, linewidth=0.7)
     for line, least in pairs:
-        look = {"color": line.style.colour, "linestyle": line.style.dash}
-        axes.plot(line.x, line.y, linewidth=0.7, **look)
-        axes.plot(line.x, np.where(line.thin, np.nan, line.y), linewidth=1.7,
-                  marker=line.style.marker, markevery=12, **look)  # fmt: skip
-        axes.plot(least.x, least.y, color=line.style.colour, linewidth=0.8,
-                  linestyle=(0, (1, 1)))  # fmt: skip
+        colour = line.style.colour
+        axes.plot(line.x, line.y, color=colour, linewidth=0.6)
+        axes.plot(line.x, np.where(line.thin, np.nan, line.y), color=colour,
+                  linewidth=1.7, marker=line.style.marker, markevery=12)  # fmt: skip
+        axes.plot(least.x, least.y, color=colour, linewidth=1.2, linestyle=_DASHED)
+    full = [replace(line, style=replace(line.style, dash="-")) for line in actual]
     for prior in priors:
         at = np.log(prior / (1 - prior))
         axes.axvline(at, color=GREY, linewidth=0.6, linestyle=(0, (3, 3)))
-        axes.annotate(f"P = {prior:g}", (at, 1.17), rotation=90, fontsize=6.5,
-                      color=GREY, ha="right", va="top")  # fmt: skip
+        axes.annotate(f"P = {prior:g}", (at, 0.03), rotation=90, fontsize=7,
+                      color=GREY, ha="right", va="bottom")  # fmt: skip
     axes.set(
         ylim=(0, 1.2), xlim=(actual[0].x[0], actual[0].x[-1]),
         xlabel="prior log-odds of a target", ylabel="normalised cost",
     )  # fmt: skip
-    _legend(figure, actual)
+    _legend(figure, full)
     return figure
 
 
 def density(x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str) -> Figure:
     """How many of the points `(N,)` fall on each square, and the line y = x."""
-    figure = Figure(figsize=(WIDTH, WIDTH - 0.25))
+    figure = Figure(figsize=(WIDTH, WIDTH - 0.55))
     axes = figure.subplots()
+    axes.grid(visible=False)
     low = np.floor(min(x.min(), y.min()) - 0.5)
     high = max(np.ceil(max(x.max(), y.max()) + 0.5), low + 1)
     edges = np.linspace(low, high, int(min(high - low, 120)) + 1)

@@ -1,14 +1,16 @@
 """The report: one page that needs no other file, and its pictures."""
 
+import re
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup, escape
 
 from chronovox.evaluation import report_extras, report_sections, results
 from chronovox.evaluation.drawing import markup
 from chronovox.evaluation.report_inputs import Inputs
 from chronovox.evaluation.report_tables import Section, Systems, origins
-from chronovox.evaluation.rows import TALKERS, is_untrained
+from chronovox.evaluation.rows import TALKERS, is_mean, is_untrained
 from chronovox.files import atomic_write
 
 TITLE = "Speaker verification over time: results"
@@ -17,8 +19,8 @@ TITLE = "Speaker verification over time: results"
 def _lead(systems: Systems) -> list[str]:
     """What the page is, in a paragraph or two."""
     rows = systems.rows
-    models = {row["model"] for row in rows if not is_untrained(row)}
-    lists, data = systems.lists(), sorted({row["data"] for row in rows})
+    models = {r["model"] for r in rows if not is_untrained(r) and not is_mean(r)}
+    lists, data = systems.lists, sorted({row["data"] for row in rows})
     commits = sorted({row["commit"] for row in rows})
     corpora = {
         (corpus.get("name"), str(corpus.get("hash", ""))[:12])
@@ -33,8 +35,8 @@ def _lead(systems: Systems) -> list[str]:
         f"{_count(len(rows), 'row')} of results: "
         f"{_count(len(models), 'trained model')} and "
         f"{_count(len(lists), 'trial list')} on "
-        f"{', '.join(f'data/{name}' for name in data)}. All rates are of trials whose "
-        "speakers were not trained on, unless a mark says otherwise."
+        f"{', '.join(f'data/{name}' for name in data)}. Trials that share "
+        "speakers with the training are refused, or the row is marked."
     ]
     source = f"Corpus: {'; '.join(named)}. " if named else ""
     plural = "Commit" if len(commits) == 1 else "Commits"
@@ -44,6 +46,11 @@ def _lead(systems: Systems) -> list[str]:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _code(text: str) -> Markup:
+    """A text in which `x` is set as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _sections(systems: Systems, inputs: Inputs, results_dir) -> list[Section]:
@@ -81,7 +88,7 @@ def write(results_dir) -> tuple[int, list[str]]:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters["markup"] = markup
+    environment.filters.update(markup=markup, code=_code)
     talkers = any((r["corpus"] or {}).get("name") == "talkers" for r in systems.rows)
     page = environment.get_template("report.html.j2").render(
         title=TITLE, lead=_lead(systems), sections=sections, origins=origins(systems),

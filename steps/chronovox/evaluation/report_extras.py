@@ -1,12 +1,11 @@
 """The sections of the report that come from JSON files of their own."""
 
 import math
-from itertools import groupby
 
 import numpy as np
 
 from chronovox.evaluation import plots
-from chronovox.evaluation.drawing import Picture, draw, style
+from chronovox.evaluation.drawing import Picture, Style, draw, style
 from chronovox.evaluation.plots import Dot, Line
 from chronovox.evaluation.report_inputs import (
     COMMANDS,
@@ -18,7 +17,13 @@ from chronovox.evaluation.report_inputs import (
     read_document,
 )
 from chronovox.evaluation.report_sections import MAX_LINES, name_of
-from chronovox.evaluation.report_tables import Cell, Section, Table, estimate_cell
+from chronovox.evaluation.report_tables import (
+    Cell,
+    Section,
+    Table,
+    estimate_cell,
+    groups,
+)
 
 _DASH = Cell("\N{EN DASH}")
 
@@ -32,13 +37,6 @@ def _absent(section: Section, name: str) -> Section:
 
 def _system(row: dict) -> str:
     return f"{row['model']} {row['backend']}"
-
-
-def _groups(items: list, key) -> list[tuple]:
-    """Items of one key together, keys in the order of their first item."""
-    order = list(dict.fromkeys(map(key, items)))
-    items = sorted(items, key=lambda item: order.index(key(item)))
-    return [(k, list(group)) for k, group in groupby(items, key=key)]
 
 
 def _of_list(item) -> tuple[str, str]:
@@ -61,13 +59,15 @@ def lifetime(results_dir) -> Section:
         return _absent(section, "lifetime.json")
     rows, _ = read
     rows = [row for row in rows if row.bins]
+    named = sorted({str(r.row["dev_trials"]) for r in rows if r.row.get("dev_trials")})
+    dev = ", ".join(named) or "development trials"
     section.text = [
-        "The threshold is set once, so that non-targets are accepted at the rate "
+        f"The threshold is set once, on {dev}, so that non-targets are accepted at the rate "
         "given; then targets are tried the longer after their enrolment. Bands: 95 % "
         "intervals over speakers. The score shift is the change of the mean target "
         "score."
     ]
-    for (data, trials, unit), group in _groups(
+    for (data, trials, unit), group in groups(
         rows, lambda item: (*_of_list(item), item.unit)
     ):
         section.pictures += _lifetime_pictures((data, trials), unit, group[:MAX_LINES])
@@ -154,7 +154,7 @@ def _seeded(row: dict) -> str:
 def _bin_table(rows: list[Lifetime]) -> Table:
     names = sorted({name for row in rows for one in row.bins for name in one.rates})
     head = [Cell("bin"), Cell("targets"), Cell("speakers"), *map(Cell, names)]
-    groups = []
+    bodies = []
     for row in rows:
         body = []
         for one in row.bins:
@@ -171,8 +171,8 @@ def _bin_table(rows: list[Lifetime]) -> Table:
                     if known else _DASH
                 )  # fmt: skip
             body.append(cells)
-        groups.append((f"{_system(row.row)}: {_list_name(_of_list(row))}", body))
-    return Table("All bins, FRR in %", head, groups, folded=True)
+        bodies.append((f"{_system(row.row)}: {_list_name(_of_list(row))}", body))
+    return Table("All bins, FRR in %", head, bodies, folded=True)
 
 
 def conditions(results_dir) -> Section:
@@ -190,21 +190,13 @@ def conditions(results_dir) -> Section:
         "95 % intervals over speakers."
     ]
     systems = {name: style(n) for n, (name, _) in
-               enumerate(_groups(rows, lambda r: _system(r.row)))}  # fmt: skip
-    for key, group in _groups(rows, _of_list):
-        shown = dict(list(systems.items())[:MAX_LINES])
-        panels = [
-            (condition, [
-                (value, [_percent_dot(shown[_system(r.row)], r.eer)
-                         for r in some if _system(r.row) in shown])
-                for value, some in _groups(of, lambda r: r.value)
-            ])
-            for condition, of in _groups(group, lambda r: r.condition)
-        ]  # fmt: skip
-        section.pictures.append(draw(
-            name_of("conditions", *key), _list_name(key), plots.dots, panels, "EER, %",
-            legend=list(shown.items()),
-        ))  # fmt: skip
+               enumerate(groups(rows, lambda r: _system(r.row)))}  # fmt: skip
+    shown = dict(list(systems.items())[:MAX_LINES])
+    for key, group in groups(rows, _of_list):
+        for condition, some in groups(group, lambda row: row.condition):
+            section.pictures.append(
+                _condition_picture(_list_name(key), condition, some, shown)
+            )
     if len(systems) > MAX_LINES:
         section.notes.append(
             f"The pictures show {MAX_LINES} of {len(systems)} systems."
@@ -213,11 +205,27 @@ def conditions(results_dir) -> Section:
     return section
 
 
+def _condition_picture(
+    where: str, condition: str, rows: list[Condition], shown: dict[str, Style]
+) -> Picture:
+    """One condition of one list: a row of dots a value, a dot a system."""
+    lines = []
+    for value, some in groups(rows, lambda row: row.value):
+        kept = [row for row in some if _system(row.row) in shown]
+        lines.append(
+            (value, [_percent_dot(shown[_system(r.row)], r.eer) for r in kept])
+        )
+    return draw(
+        name_of("conditions", where, condition), f"{condition}: {where}", plots.dots,
+        [("", lines)], "EER, %", legend=list(shown.items()),
+    )  # fmt: skip
+
+
 def _condition_table(rows: list[Condition]) -> Table:
     head = [Cell("condition"), Cell("system"), Cell("targets"), Cell("non-targets"),
             Cell("speakers"), Cell("EER, %", "95 %")]  # fmt: skip
-    groups = []
-    for key, group in _groups(rows, _of_list):
+    bodies = []
+    for key, group in groups(rows, _of_list):
         body = [
             [
                 Cell(f"{row.condition}: {row.value}"),
@@ -227,8 +235,8 @@ def _condition_table(rows: list[Condition]) -> Table:
             ]
             for row in group
         ]
-        groups.append((_list_name(key), body))
-    return Table("All conditions", head, groups, frozenset({0, 1}), folded=True)
+        bodies.append((_list_name(key), body))
+    return Table("All conditions", head, bodies, frozenset({0, 1}), folded=True)
 
 
 def comparisons(results_dir) -> Section:
@@ -246,10 +254,10 @@ def comparisons(results_dir) -> Section:
         "speakers: below 0 the first is better. An empty mark: the 95 % interval holds "
         "0."
     ]
-    for metric, group in _groups(rows, lambda row: row.metric):
+    for metric, group in groups(rows, lambda row: row.metric):
         scale = 100.0 if metric.startswith("eer") else 1.0
         panels = []
-        for key, some in _groups(group, _of_list):
+        for key, some in groups(group, _of_list):
             dots = []
             for row in some:
                 value = row.difference
@@ -269,8 +277,8 @@ def comparisons(results_dir) -> Section:
 def _comparison_table(rows: list[Comparison]) -> Table:
     head = [Cell("first"), Cell("second"), Cell("metric"), Cell("first"),
             Cell("second"), Cell("difference", "95 %")]  # fmt: skip
-    groups = []
-    for key, group in _groups(rows, _of_list):
+    bodies = []
+    for key, group in groups(rows, _of_list):
         body = []
         for row in group:
             rate = row.metric.startswith("eer")
@@ -283,8 +291,8 @@ def _comparison_table(rows: list[Comparison]) -> Table:
                 *(estimate_cell(value, scale, digits) for value in values),
                 estimate_cell(row.difference, scale, digits),
             ])  # fmt: skip
-        groups.append((_list_name(key), body))
-    return Table("All comparisons", head, groups, frozenset({0, 1, 2}), folded=True)
+        bodies.append((_list_name(key), body))
+    return Table("All comparisons", head, bodies, frozenset({0, 1, 2}), folded=True)
 
 
 def age_labels(results_dir) -> Section:

@@ -5,6 +5,7 @@ value with its interval is `[value, low, high]`, each a number or null.
 """
 
 import json
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from chronovox import datadir
 from chronovox.cli import UserError, explain, log
 from chronovox.evaluation.metrics import SortedTrials
+from chronovox.files import sha256
 from chronovox.scoring import read_info, read_scores
 from chronovox.scoring.enrolments import read_enrolments, read_speakers
 from chronovox.trials import read_trials
@@ -210,7 +212,7 @@ class Inputs:
     def __init__(self, results_dir):
         self._home = Path(results_dir).resolve().parent.parent
         self.notes: list[str] = []
-        self._trials: dict[str, object] = {}
+        self._trials: dict[tuple[str, str], object] = {}
         self._scores: dict[str, SortedTrials | None] = {}
 
     def _path(self, text: str) -> Path:
@@ -221,9 +223,10 @@ class Inputs:
         """What `function` returns, or None, and a note, if it cannot."""
         try:
             return function(*args)
-        except (UserError, OSError) as error:
-            text = str(error) if isinstance(error, UserError) else explain(error)
-            self.note(text)
+        except (UserError, ValueError) as error:
+            self.note(str(error))
+        except OSError as error:
+            self.note(explain(error))
         return None
 
     def note(self, text: str) -> None:
@@ -237,9 +240,20 @@ class Inputs:
         path = row.get("trials_path")
         if not isinstance(path, str):
             return None
-        if path not in self._trials:
-            self._trials[path] = self._tried(read_trials, self._path(path))
-        return self._trials[path]
+        key = path, row["trials_sha256"]
+        if key not in self._trials:
+            self._trials[key] = self._tried(self._read_trials, *key)
+        return self._trials[key]
+
+    def _read_trials(self, path: str, expected: str):
+        listed = self._path(path)
+        trials = read_trials(listed)
+        if sha256(listed) != expected:
+            raise UserError(
+                f"{path}: not the trials that the table of results was computed from: "
+                "score them again"
+            )
+        return trials
 
     def scores(self, row: dict) -> SortedTrials | None:
         """The scored trials of a row of one score file; None if they do not fit it."""
@@ -255,12 +269,11 @@ class Inputs:
     def _read(self, path: str, trials, row: dict) -> SortedTrials:
         scored = self._path(path)
         info = read_info(scored, trials)
-        for name in ("trials_sha256", "embeddings_sha256"):
-            if info[name] != row.get(name, info[name]):
-                raise UserError(
-                    f"{path}: not what the table of results was computed from ({name} "
-                    "differs): compute the metrics again"
-                )
+        if info["embeddings_sha256"] != row.get("embeddings_sha256"):
+            raise UserError(
+                f"{path}: scores of other embeddings than those of the table of "
+                "results: compute the metrics again"
+            )
         found = SortedTrials(read_scores(scored, trials), trials.is_target)
         if abs(found.eer() - row["eer"]) > 1e-6:
             raise UserError(
@@ -304,6 +317,7 @@ def read_curves(folder) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """
     from tensorboard.backend.event_processing import event_accumulator
 
+    logging.getLogger("tensorboard").setLevel(logging.WARNING)  # else of every end
     if not Path(folder).is_dir():
         return {}
     events = event_accumulator.EventAccumulator(str(folder), size_guidance={

@@ -1,7 +1,6 @@
 """The sections of the report that come from the table of results and its scores."""
 
 import re
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,9 @@ from chronovox.evaluation.report_tables import (
     cost_table,
     counts_of,
     error_tables,
+    groups,
 )
-from chronovox.evaluation.rows import is_mean, is_untrained, notes_on
+from chronovox.evaluation.rows import TALKERS, is_mean, is_untrained, notes_on
 
 MAX_LINES = 8  # in one picture
 MAX_PANELS = 4
@@ -36,7 +36,7 @@ def name_of(*words) -> str:
 
 def list_slug(systems: Systems, key: tuple) -> str:
     """A list in the name of a file: with its data where there are several."""
-    several = len({other[0] for other in systems.lists()}) > 1
+    several = len({other[0] for other in systems.lists}) > 1
     words = [key[0]] if several else []
     if systems.list_name(key) != key[1]:
         words.append(key[2][:6])
@@ -45,7 +45,7 @@ def list_slug(systems: Systems, key: tuple) -> str:
 
 def title_of(systems: Systems, key: tuple) -> str:
     """A list in a caption."""
-    several = len({other[0] for other in systems.lists()}) > 1
+    several = len({other[0] for other in systems.lists}) > 1
     name = systems.list_name(key)
     return f"{name} (data/{key[0]})" if several else name
 
@@ -61,9 +61,10 @@ def tables(systems: Systems) -> list[Section]:
     errors.notes = [
         f"{BEST} and bold: the lowest EER of a list. Trained models of one seed "
         "count; untrained references, rows with a mark, and means over seeds do not. "
-        "Intervals that overlap tell no two systems apart.",
+        "Whether two systems differ is for a comparison on the same trials to tell, "
+        "not for intervals that overlap or do not.",
         "Below the name of a list: its target and its non-target trials.",
-        *notes_on(systems.rows),
+        *(note for note in notes_on(systems.rows) if note != TALKERS),
     ]
     costs, any_few = cost_table(systems)
     section = Section("costs", "Detection costs and calibration", tables=[costs])
@@ -96,7 +97,7 @@ def det(systems: Systems, inputs: Inputs) -> Section:
     """Detection error trade-off, a picture for each list."""
     section = Section("det", "Detection error trade-off")
     left_out = 0
-    for key in systems.lists():
+    for key in systems.lists:
         rows, more = few_lines(systems, singles(systems, key))
         found = [(row, inputs.scores(row)) for row in rows]
         found = [(row, scored) for row, scored in found if scored is not None]
@@ -137,7 +138,7 @@ def score_histograms(systems: Systems, inputs: Inputs) -> Section:
     """Scores of targets and non-targets: the first model, each list."""
     section = Section("scores", "Scores")
     model = next((r["model"] for r in systems.rows if not is_mean(r)), None)
-    for key in systems.lists():
+    for key in systems.lists:
         panels = []
         for row in singles(systems, key):
             scored = inputs.scores(row) if row["model"] == model else None
@@ -209,18 +210,27 @@ def dot_of(row: dict, look) -> Dot:
 
 
 def _gap_dots(systems: Systems, rows: list[dict], data: str) -> list:
-    """One picture where there is only one number of years."""
-    families = sorted({gap_of(row)[0] for row in rows})
-    panels = []
-    for _, group in groupby(rows, key=systems.key):
-        group = list(group)
-        lines = [
-            (gap_of(row)[0], [dot_of(row, systems.style(row))])
-            for family in families for row in group if gap_of(row)[0] == family
-        ]  # fmt: skip
-        panels.append((systems.label(group[0]), lines))
-    caption = f"{gap_of(rows[0])[1]} years" + (f", data/{data}" if data else "")
-    return [draw(name_of("gap", data), caption, plots.dots, panels, "EER, %")]
+    """Where there is only one number of years; references apart from the others."""
+    pictures = []
+    for kind, untrained in (("", False), ("references", True)):
+        panels = [
+            (
+                systems.label(group[0]),
+                [
+                    (gap_of(row)[0], [dot_of(row, systems.style(row))])
+                    for row in sorted(group, key=gap_of)
+                ],
+            )
+            for _, group in groups(rows, systems.key)
+            if is_untrained(group[0]) == untrained
+        ]
+        words = [f"{gap_of(rows[0])[1]} years", kind, data and f"data/{data}"]
+        if panels:
+            pictures.append(draw(
+                name_of("gap", *filter(None, (data, kind))),
+                ", ".join(filter(None, words)), plots.dots, panels, "EER, %",
+            ))  # fmt: skip
+    return pictures
 
 
 def _gap_lines(systems: Systems, rows: list[dict], data: str) -> list:
@@ -228,8 +238,11 @@ def _gap_lines(systems: Systems, rows: list[dict], data: str) -> list:
     pictures = []
     families = sorted({gap_of(row)[0] for row in rows})
     years = sorted({gap_of(row)[1] for row in rows})
-    for number, (_, group) in enumerate(groupby(rows, key=systems.key)):
-        group = list(group)
+    top = {}  # the same for all trained systems
+    for row in rows:
+        high = 104 * max(row["eer"], row["eer_hi"] or 0.0)
+        top[is_untrained(row)] = max(high, top.get(is_untrained(row), 0.0))
+    for number, (_, group) in enumerate(groups(rows, systems.key)):
         lines = []
         for family in families:
             points = sorted(
@@ -245,9 +258,10 @@ def _gap_lines(systems: Systems, rows: list[dict], data: str) -> list:
                 ))  # fmt: skip
         caption = systems.label(group[0]) + (f", data/{data}" if data else "")
         pictures.append(draw(
-            name_of("gap", data, number + 1), caption, plots.against_time,
-            [("EER, %", lines)], "years between enrolment and test",
+            name_of("gap", *filter(None, [data]), number + 1), caption,
+            plots.against_time, [("EER, %", lines)], "years between enrolment and test",
             ticks=(years, [str(year) for year in years]), bars=True,
+            top=top[is_untrained(group[0])],
         ))  # fmt: skip
     return pictures
 
@@ -257,7 +271,7 @@ def calibration(systems: Systems, inputs: Inputs) -> Section:
     section = Section("calibration", "Calibration")
     log_odds = np.linspace(-8.0, 4.0, 145)
     priors = (0.001, 0.01, 0.05)
-    for key in systems.lists():
+    for key in systems.lists:
         rows = [row for row in singles(systems, key) if row.get("llr") is True]
         pairs = []
         for row in few_lines(systems, rows)[0]:
@@ -282,7 +296,7 @@ def calibration(systems: Systems, inputs: Inputs) -> Section:
     section.text = [
         "Normalised Bayes error rate (Brümmer): the cost of deciding by the scores as "
         "the log-likelihood ratios that they claim to be, over the prior log-odds of a "
-        "target, divided by the cost of deciding without them; below it, dotted, the "
+        "target, divided by the cost of deciding without them; below it, dashed, the "
         "cost at the best threshold. The space between the two is what calibration "
         "loses; above 1 the scores do harm. Thin: fewer than 30 misses or false alarms."
     ]
@@ -329,15 +343,12 @@ def training(systems: Systems, results_dir) -> Section:
 def trial_ages(systems: Systems, inputs: Inputs) -> Section:
     """Ages, and years between the sides, of every list."""
     section = Section("ages", "Ages in the trial lists")
-    for key in systems.lists():
-        row = next(
-            (r for r in systems.of_list(key) if inputs.ages(r) is not None), None
-        )  # fmt: skip
-        if row is None:
+    for key in systems.lists:
+        rows = systems.of_list(key)
+        found = next(filter(None, map(inputs.ages, rows)), None)
+        if found is None or not len(found[0]):
             continue
-        enrol, test, is_target = inputs.ages(row)
-        if not len(enrol):
-            continue
+        enrol, test, is_target = found
         gaps = np.abs(enrol - test)
         both = np.concatenate
         panels = [
@@ -350,11 +361,10 @@ def trial_ages(systems: Systems, inputs: Inputs) -> Section:
             f"ages_{list_slug(systems, key)}", title_of(systems, key),
             plots.histograms, panels, "years", bins=40,
         ))  # fmt: skip
-        known = len(enrol)
-        if known < row["n_target"] + row["n_nontarget"]:
+        if len(enrol) < rows[0]["n_target"] + rows[0]["n_nontarget"]:
             section.notes.append(
-                f"{title_of(systems, key)}: both ages are known in {known} trials of "
-                f"{counts_of(row)}."
+                f"{title_of(systems, key)}: both ages are known of {len(enrol)} trials; "
+                f"the list has {counts_of(rows[0])}."
             )
     if not section.pictures:
         section.missing = (

@@ -1,6 +1,7 @@
 """The tables of the report, and what its sections are made of."""
 
 import math
+import re
 from dataclasses import dataclass, field
 
 from chronovox.evaluation.drawing import Picture, Style, reference_style, style
@@ -65,6 +66,7 @@ class Systems:
 
     def __init__(self, rows: list[dict]):
         self.rows = sorted(rows, key=is_untrained)
+        self.lists = sorted(set(map(list_of, rows)), key=_natural)
         self.mixed = mixed_stems(rows)
         self._ambiguous = ambiguous_lists(rows)
         self._styles: dict[tuple, Style] = {}
@@ -82,11 +84,12 @@ class Systems:
                 trained += 1
             models = {r["model"] for r in rows if self.key(r) == key and not is_mean(r)}
             name = models.pop() if len(models) == 1 else stem_of(row)
-            self.labels[key] = f"{self._name(name, row)} {row['backend']}"
+            self.labels[key] = f"{self._name(name, row)} {key[2] or '(reference)'}"
 
     def key(self, row: dict) -> tuple[str, str, str]:
-        """What tells systems apart."""
-        return stem_of(row), row["config"], row["backend"]
+        """What tells systems apart; a reference counts once, by its best back end."""
+        backend = "" if "best-of" in row["marks"] else row["backend"]
+        return stem_of(row), row["config"], backend
 
     def style(self, row: dict) -> Style:
         """The line style of the system of a row."""
@@ -100,19 +103,19 @@ class Systems:
         mixed = stem_of(row) in self.mixed
         return f"{name} [{row['config'][:6]}]" if mixed else name
 
-    def cell(self, row: dict) -> Cell:
-        """The first cell of a row: model, and below it back end and seed."""
-        words = [row["backend"]]
+    def cell(self, row: dict, lists: bool = False) -> Cell:
+        """The first cell of a row: model, and below it back end and seed.
+
+        lists: the row is one of several of its system, each of another list.
+        """
+        best = lists and "best-of" in row["marks"]
+        words = ["best back end" if best else row["backend"]]
         if is_untrained(row):
             words.append("untrained")
         elif row["seed"] is not None:
             words.append(f"seed {row['seed']}" if not is_mean(row) else row["seed"])
-        name = self._name(row["model"], row) + (" *" if warnings_of(row) else "")
-        return Cell(name, ", ".join(words))
-
-    def lists(self) -> list[tuple[str, str, str]]:
-        """The trial lists, by data set, in the order of the table."""
-        return sorted(set(map(list_of, self.rows)))
+        star = " *" if warnings_of(row) and not lists else ""
+        return Cell(self._name(row["model"], row) + star, ", ".join(words))
 
     def list_name(self, key: tuple[str, str, str]) -> str:
         """The name of a list, with its fingerprint where names are not enough."""
@@ -124,6 +127,21 @@ class Systems:
         return [row for row in self.rows if list_of(row) == key]
 
 
+def _natural(key: tuple[str, str, str]) -> list:
+    """Data, name and fingerprint of a list, to be sorted with CA5 before CA10."""
+    parts = re.split(r"([0-9]+)", key[1].casefold())
+    numbers = [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+    return [key[0], numbers, key[1:]]
+
+
+def groups(items: list, key) -> list[tuple]:
+    """Items of one key together, keys in the order of their first item."""
+    found: dict = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return list(found.items())
+
+
 def percent(value: float | None, digits: int = 2) -> str:
     """A rate in percent, or a dash."""
     unknown = value is None or math.isnan(value)
@@ -131,8 +149,8 @@ def percent(value: float | None, digits: int = 2) -> str:
 
 
 def between(low: float | None, high: float | None, digits: int = 2) -> str:
-    """An interval of rates in percent; nothing if there is none."""
-    if low is None or high is None or math.isnan(low) or math.isnan(high):
+    """An interval of rates in percent, perhaps with one end; nothing without any."""
+    if all(end is None or math.isnan(end) for end in (low, high)):
         return ""
     return f"[{percent(low, digits)}, {percent(high, digits)}]"
 
@@ -156,8 +174,8 @@ def counts_of(row: dict) -> str:
 def error_tables(systems: Systems) -> list[Table]:
     """EER of all systems on all lists, the best of each marked."""
     tables = []
-    for data in sorted({key[0] for key in systems.lists()}):
-        lists = [key for key in systems.lists() if key[0] == data]
+    for data in sorted({key[0] for key in systems.lists}):
+        lists = [key for key in systems.lists if key[0] == data]
         for first in range(0, len(lists), LISTS_A_TABLE):
             tables.append(_error_table(systems, lists[first : first + LISTS_A_TABLE]))
     return tables
@@ -167,7 +185,7 @@ def _error_table(systems: Systems, lists: list[tuple]) -> Table:
     columns, order = [], {}
     head = [Cell("system")]
     for key in lists:
-        rows = {_row_key(row): row for row in systems.of_list(key)}
+        rows = {_row_key(systems, row): row for row in systems.of_list(key)}
         order.update((name, row) for name, row in rows.items() if name not in order)
         rates = [row["eer"] for row in rows.values() if may_be_best(row)]
         columns.append((rows, min(rates, default=None)))
@@ -177,15 +195,16 @@ def _error_table(systems: Systems, lists: list[tuple]) -> Table:
         ))  # fmt: skip
     body = []
     for name in sorted(order, key=lambda name: systems.rows.index(order[name])):
-        cells = [systems.cell(order[name])]
+        cells = [systems.cell(order[name], lists=True)]
         for rows, least in columns:
             row = rows.get(name)
             if row is None:
                 cells.append(Cell("\N{EN DASH}"))
                 continue
             best = may_be_best(row) and row["eer"] == least
+            star = " *" if warnings_of(row) else ""
             cells.append(Cell(
-                f"{BEST if best else ''} {percent(row['eer'])}".strip(),
+                f"{BEST if best else ''} {percent(row['eer'])}{star}".strip(),
                 between(row["eer_lo"], row["eer_hi"]), best,
             ))  # fmt: skip
         body.append(cells)
@@ -193,8 +212,8 @@ def _error_table(systems: Systems, lists: list[tuple]) -> Table:
     return Table(caption, head, [("", body)])
 
 
-def _row_key(row: dict) -> tuple:
-    return row["model"], row["backend"], str(row["seed"]), row["config"]
+def _row_key(systems: Systems, row: dict) -> tuple:
+    return *systems.key(row), row["model"], str(row["seed"])
 
 
 def _priors(rows: list[dict], prefix: str) -> list[str]:
@@ -232,8 +251,8 @@ def cost_table(systems: Systems) -> tuple[Table, bool]:
         if any(optional(row, name) is not None for row in rows):
             columns.append(name)
             head.append(Cell(shown, "bit"))
-    groups, any_few = [], False
-    for key in systems.lists():
+    bodies, any_few = [], False
+    for key in systems.lists:
         body = []
         for row in systems.of_list(key):
             cells = [systems.cell(row)]
@@ -243,12 +262,12 @@ def cost_table(systems: Systems) -> tuple[Table, bool]:
                 cells.append(_cost(row, name, few))
             body.append(cells)
         title = f"{systems.list_name(key)} (data/{key[0]}): {counts_of(row)}"
-        groups.append((title, body))
+        bodies.append((title, body))
     caption = (
         "Detection costs, both errors at cost 1, divided by the cost of a decision"
     )
     caption += " without scores."
-    return Table(caption, head, groups), any_few
+    return Table(caption, head, bodies), any_few
 
 
 def _cost(row: dict, name: str, few: bool) -> Cell:
