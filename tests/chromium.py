@@ -41,6 +41,16 @@ class Chromium:
         os.close(to_us)
         self._read, self._number, self._session = b"", 0, None
         self.events: list[dict] = []
+
+    def __enter__(self):
+        try:
+            self._attach()
+        except BaseException:
+            self._process.kill()
+            raise
+        return self
+
+    def _attach(self) -> None:
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call(
             "Target.attachToTarget", targetId=target, flatten=True
@@ -49,9 +59,6 @@ class Chromium:
             self.call(f"{domain}.enable")
         self.call("Network.emulateNetworkConditions", offline=True, latency=0,
                   downloadThroughput=-1, uploadThroughput=-1)  # fmt: skip
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *error):
         self._session = None
@@ -66,7 +73,8 @@ class Chromium:
     def _receive(self) -> dict:
         end = time.monotonic() + TIMEOUT_S
         while b"\0" not in self._read:
-            if not select.select([self._from], [], [], end - time.monotonic())[0]:
+            left = max(0.0, end - time.monotonic())
+            if not select.select([self._from], [], [], left)[0]:
                 raise TimeoutError("Chromium says nothing")
             piece = os.read(self._from, 1 << 20)
             if not piece:

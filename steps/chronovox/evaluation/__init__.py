@@ -1,4 +1,4 @@
-"""Error rates of verification, their intervals, and the table of results."""
+"""Error rates of verification, their intervals, the table of results, the report."""
 
 from chronovox.evaluation.metrics import cllr, eer, eer_kaldi, min_dcf
 

@@ -62,9 +62,10 @@ class Picture:
 
 def style(number: int) -> Style:
     """The style of the number-th line; the first 28 all differ."""
-    dash = DASHES[(number + number // len(COLOURS)) % len(DASHES)]
+    turn, colour = divmod(number, len(COLOURS))
+    dash = DASHES[(turn + colour) % len(DASHES)]
     return Style(
-        COLOURS[number % len(COLOURS)], dash, MARKERS[number % len(MARKERS)]
+        COLOURS[colour], dash, MARKERS[number % len(MARKERS)]
     )  # fmt: skip
 
 

@@ -218,6 +218,7 @@ def dots(
             axes.axvline(0, color=INK, linewidth=0.7)
     if not zero:
         grid[0, 0].set_xlim(left=0)
+    grid[-1, 0].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     grid[-1, 0].set_xlabel(xlabel)
     _legend(figure, names)
     return figure

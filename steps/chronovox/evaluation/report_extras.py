@@ -26,6 +26,7 @@ from chronovox.evaluation.report_tables import (
 )
 
 _DASH = Cell("\N{EN DASH}")
+MAX_ROWS = 24  # of one picture
 
 
 def _absent(section: Section, name: str) -> Section:
@@ -62,10 +63,10 @@ def lifetime(results_dir) -> Section:
     named = sorted({str(r.row["dev_trials"]) for r in rows if r.row.get("dev_trials")})
     dev = ", ".join(named) or "development trials"
     section.text = [
-        f"The threshold is set once, on {dev}, so that non-targets are accepted at the rate "
-        "given; then targets are tried the longer after their enrolment. Bands: 95 % "
-        "intervals over speakers. The score shift is the change of the mean target "
-        "score."
+        f"The threshold is set once, on {dev}, so that non-targets are accepted at "
+        "the rate given; then targets are tried the longer after their enrolment. "
+        "Bands: 95 % intervals over speakers. The score shift is the change of the "
+        "mean target score."
     ]
     for (data, trials, unit), group in groups(
         rows, lambda item: (*_of_list(item), item.unit)
@@ -115,7 +116,7 @@ def _lifetime_line(number: int, row: Lifetime, name: str) -> Line:
     scale = 100.0 if name.startswith("frr_") else 1.0
     found = [(b, b.rates[name]) for b in row.bins
              if name in b.rates and math.isfinite(b.rates[name].value)]  # fmt: skip
-    middles = np.array([(b.low + b.high) / 2 for b, _ in found], float)
+    middles = np.array([one.middle for one, _ in found], float)
     values = [
         scale * np.array([getattr(rate, field) for _, rate in found], float)
         for field in ("value", "low", "high")
@@ -159,7 +160,7 @@ def _bin_table(rows: list[Lifetime]) -> Table:
         body = []
         for one in row.bins:
             cells = [
-                Cell(f"{one.low:g} to {one.high:g} {row.unit}"),
+                Cell(f"{one.name} {row.unit}"),
                 Cell(str(one.n_target)), Cell(str(one.n_spk)),
             ]  # fmt: skip
             for name in names:
@@ -210,7 +211,7 @@ def _condition_picture(
 ) -> Picture:
     """One condition of one list: a row of dots a value, a dot a system."""
     lines = []
-    for value, some in groups(rows, lambda row: row.value):
+    for value, some in groups(rows, lambda row: row.value)[:MAX_ROWS]:
         kept = [row for row in some if _system(row.row) in shown]
         lines.append(
             (value, [_percent_dot(shown[_system(r.row)], r.eer) for r in kept])
@@ -254,24 +255,31 @@ def comparisons(results_dir) -> Section:
         "speakers: below 0 the first is better. An empty mark: the 95 % interval holds "
         "0."
     ]
-    for metric, group in groups(rows, lambda row: row.metric):
-        scale = 100.0 if metric.startswith("eer") else 1.0
-        panels = []
-        for key, some in groups(group, _of_list):
-            dots = []
-            for row in some:
-                value = row.difference
-                bounds = (scale * x for x in (value.value, value.low, value.high))
-                label = f"{_system(row.a)}\n\N{MINUS SIGN} {_system(row.b)}"
-                dots.append((label, [Dot(style(0), *bounds)]))
-            panels.append((_list_name(key), dots))
-        unit = "difference of EER, percentage points" if scale > 1 else metric
-        section.pictures.append(draw(
-            name_of("comparisons", metric), metric, plots.dots, panels, unit, zero=True,
-            spread=2.0,
-        ))  # fmt: skip
+    by_metric = [row for _, some in groups(rows, lambda r: r.metric) for row in some]
+    for (metric, *key), group in groups(by_metric, lambda r: (r.metric, *_of_list(r))):
+        section.pictures.append(_comparison_picture(metric, key, group[:MAX_ROWS]))
+        if len(group) > MAX_ROWS:
+            section.notes.append(
+                f"{metric}, {_list_name(key)}: the picture shows the first {MAX_ROWS} "
+                f"of {len(group)} comparisons."
+            )
     section.tables = [_comparison_table(rows)]
     return section
+
+
+def _comparison_picture(metric: str, key, rows: list[Comparison]) -> Picture:
+    scale = 100.0 if metric.startswith("eer") else 1.0
+    dots = []
+    for row in rows:
+        value = row.difference
+        bounds = (scale * x for x in (value.value, value.low, value.high))
+        label = f"{_system(row.a)}\n\N{MINUS SIGN} {_system(row.b)}"
+        dots.append((label, [Dot(style(0), *bounds)]))
+    unit = "difference of EER, percentage points" if scale > 1 else "difference"
+    return draw(
+        name_of("comparisons", metric, *key), f"{metric}: {_list_name(key)}",
+        plots.dots, [("", dots)], unit, zero=True, spread=2.0,
+    )  # fmt: skip
 
 
 def _comparison_table(rows: list[Comparison]) -> Table:

@@ -41,13 +41,28 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Bin:
-    """Trials whose sides lie from `low` to `high` apart; `rates` by name."""
+    """Trials whose sides lie from `low` to `high` apart; `rates` by name.
+
+    high: NaN for all that is beyond `low`.
+    """
 
     low: float
     high: float
     n_target: int
     n_spk: int
     rates: dict[str, Estimate]
+
+    @property
+    def middle(self) -> float:
+        """Where the bin stands on an axis of time."""
+        return self.low if math.isnan(self.high) else (self.low + self.high) / 2
+
+    @property
+    def name(self) -> str:
+        """The bin in words."""
+        if math.isnan(self.high):
+            return f"from {self.low:g}"
+        return f"{self.low:g} to {self.high:g}"
 
 
 @dataclass(frozen=True)
@@ -131,7 +146,10 @@ def _lifetime(row: dict) -> Lifetime:
         )
         for entry in row["bins"]
     ]  # fmt: skip
-    doubling = {str(far): _estimate(v) for far, v in (row["doubling"] or {}).items()}
+    doubling = {far: _estimate(v) for far, v in (row["doubling"] or {}).items()}
+    for name in [*doubling, *(name for one in bins for name in one.rates)]:
+        if name not in ("shift", "cllr_loss"):
+            float(name.rpartition("_")[2])  # a rate of false alarms, or a prior
     row = _texts(row, "model", "data", "trials", "backend", "unit")
     return Lifetime(row, row["unit"], bins, doubling)
 
@@ -268,6 +286,8 @@ class Inputs:
 
     def _read(self, path: str, trials, row: dict) -> SortedTrials:
         scored = self._path(path)
+        if not scored.exists():
+            raise UserError(f"{path}: no such file: score again (./run.sh --stage 6)")
         info = read_info(scored, trials)
         if info["embeddings_sha256"] != row.get("embeddings_sha256"):
             raise UserError(
@@ -325,7 +345,7 @@ def read_curves(folder) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     })  # fmt: skip
     events.Reload()
     curves = {}
-    for name in set(CURVES).intersection(events.Tags()["scalars"]):
+    for name in sorted({*CURVES} & {*events.Tags()["scalars"]}):
         points = [(e.step, e.value) for e in events.Scalars(name)]
         points = sorted({s: v for s, v in points if math.isfinite(v)}.items())
         every = max(1, len(points) // 400)  # as many as a picture shows

@@ -181,6 +181,11 @@ def age_gap(systems: Systems) -> Section:
     rows = [row for row in systems.rows if gap_of(row)]
     means = {systems.key(row) for row in rows if is_mean(row)}
     rows = [r for r in rows if is_mean(r) or systems.key(r) not in means]
+    rows, left_out = few_lines(systems, rows)
+    if left_out:
+        section.notes = [
+            f"Of {MAX_LINES} systems, those of the lowest EER; {left_out} are left out."
+        ]
     if not rows:
         section.missing = (
             "There is no row of a list by age, such as only-CA10: ./run.sh --stage 2 "
@@ -363,8 +368,8 @@ def trial_ages(systems: Systems, inputs: Inputs) -> Section:
         ))  # fmt: skip
         if len(enrol) < rows[0]["n_target"] + rows[0]["n_nontarget"]:
             section.notes.append(
-                f"{title_of(systems, key)}: both ages are known of {len(enrol)} trials; "
-                f"the list has {counts_of(rows[0])}."
+                f"{title_of(systems, key)}: both ages are known of {len(enrol)} trials "
+                f"alone; the list has {counts_of(rows[0])}."
             )
     if not section.pictures:
         section.missing = (

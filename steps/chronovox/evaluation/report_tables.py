@@ -218,7 +218,7 @@ def _row_key(systems: Systems, row: dict) -> tuple:
 
 def _priors(rows: list[dict], prefix: str) -> list[str]:
     """The names of the columns of one cost, by falling prior."""
-    names = {name for row in rows for name in row if name.startswith(prefix)}
+    names = sorted({name for row in rows for name in row if name.startswith(prefix)})
     return sorted(
         (name for name in names if _prior(name) is not None), key=_prior, reverse=True
     )
