@@ -4,15 +4,14 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
-from chronovox.evaluation.metrics import SortedTrials
-
-MIN_ERRORS = 30  # fewer say little of a rate (Doddington et al., 2000)
+from chronovox.evaluation.metrics import MIN_ERRORS, SortedTrials
 
 
 def error_rates(trials: SortedTrials) -> tuple[np.ndarray, np.ndarray]:
-    """Misses and false alarms as fractions at each threshold, both `(K + 1,)`."""
-    targets, nontargets = trials.rejected()
-    return targets / targets[-1], 1.0 - nontargets / nontargets[-1]
+    """Misses and false alarms as fractions at rising thresholds, both `(R + 1,)`."""
+    curve = trials.curve()
+    p_miss = curve.targets / curve.targets[-1]
+    return p_miss, 1.0 - curve.nontargets / curve.nontargets[-1]
 
 
 def det_points(trials: SortedTrials, low: float) -> tuple[np.ndarray, np.ndarray]:
@@ -39,12 +38,13 @@ def bayes_errors(
     without the scores, and whether the actual one rests on fewer than 30 misses or
     false alarms (Bruemmer and de Villiers, 2013, "The BOSARIS Toolkit").
     """
-    targets, nontargets = trials.rejected()
-    p_miss, p_fa = error_rates(trials)
-    prior = expit(np.asarray(log_odds, np.float64))
-    at = np.searchsorted(np.unique(trials.scores), -log_odds, side="left")
-    actual = prior * p_miss[at] + (1.0 - prior) * p_fa[at]
-    minimum = [float((p * p_miss + (1.0 - p) * p_fa).min()) for p in prior]
-    without = np.minimum(prior, 1.0 - prior)
-    few = np.minimum(targets[at], nontargets[-1] - nontargets[at]) < MIN_ERRORS
-    return actual / without, minimum / without, few
+    curve, prior = trials.curve(), expit(np.asarray(log_odds, np.float64))
+    targets = trials.scores[trials.is_target]
+    nontargets = trials.scores[~trials.is_target]
+    missed = np.searchsorted(targets, -log_odds)
+    accepted = len(nontargets) - np.searchsorted(nontargets, -log_odds)
+    actual = prior * missed / len(targets)
+    actual += (1.0 - prior) * accepted / len(nontargets)
+    minimum = np.array([curve.min_dcf(p) for p in prior])
+    few = np.minimum(missed, accepted) < MIN_ERRORS
+    return actual / np.minimum(prior, 1.0 - prior), minimum, few

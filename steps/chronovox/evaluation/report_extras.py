@@ -251,9 +251,9 @@ def comparisons(results_dir) -> Section:
         section.missing = "comparisons.json has no row."
         return section
     section.text = [
-        "The first system minus the second, on the same trials and the same draws of "
-        "speakers: below 0 the first is better. An empty mark: the 95 % interval holds "
-        "0."
+        "The second system minus the first, on the same trials and the same draws of "
+        "speakers: below 0 the second is better. An empty mark: the 95 % interval "
+        "holds 0."
     ]
     by_metric = [row for _, some in groups(rows, lambda r: r.metric) for row in some]
     for (metric, *key), group in groups(by_metric, lambda r: (r.metric, *_of_list(r))):
@@ -273,7 +273,7 @@ def _comparison_picture(metric: str, key, rows: list[Comparison]) -> Picture:
     for row in rows:
         value = row.difference
         bounds = (scale * x for x in (value.value, value.low, value.high))
-        label = f"{_system(row.a)}\n\N{MINUS SIGN} {_system(row.b)}"
+        label = f"{row.b}\n\N{MINUS SIGN} {row.a}"
         dots.append((label, [Dot(style(0), *bounds)]))
     unit = "difference of EER, percentage points" if scale > 1 else "difference"
     return draw(
@@ -293,8 +293,7 @@ def _comparison_table(rows: list[Comparison]) -> Table:
             scale, digits = (100.0, 2) if rate else (1.0, 3)
             values = map(Estimate, row.values)
             body.append([
-                Cell(row.a["model"], _seeded(row.a)),
-                Cell(row.b["model"], _seeded(row.b)),
+                Cell(row.a), Cell(row.b),
                 Cell(row.metric, "%" if rate else ""),
                 *(estimate_cell(value, scale, digits) for value in values),
                 estimate_cell(row.difference, scale, digits),

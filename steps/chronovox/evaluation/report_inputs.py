@@ -91,8 +91,8 @@ class Comparison:
     """A paired difference of two systems on one list."""
 
     row: dict
-    a: dict
-    b: dict
+    a: str
+    b: str
     metric: str
     values: tuple[float, float]
     difference: Estimate
@@ -164,9 +164,8 @@ def _condition(row: dict) -> Condition:
 def _comparison(row: dict) -> Comparison:
     values = number(row["value_a"]), number(row["value_b"])
     difference = Estimate(*(number(row[name]) for name in ("difference", "lo", "hi")))
-    sides = [_texts(row[side], "model", "backend") for side in "ab"]
-    row = _texts(row, "data", "trials", "metric")
-    return Comparison(row, *sides, row["metric"], values, difference)
+    row = _texts(row, "data", "trials", "metric", "a", "b")
+    return Comparison(row, row["a"], row["b"], row["metric"], values, difference)
 
 
 def _ages(row: dict) -> dict:

@@ -147,10 +147,8 @@ def score_histograms(systems: Systems, inputs: Inputs) -> Section:
                     scored.scores[scored.is_target],
                     scored.scores[~scored.is_target],
                 )
-                rejected = scored.rejected()
-                at = np.argmax(rejected[0] / rejected[0][-1]
-                               >= 1 - rejected[1] / rejected[1][-1])  # fmt: skip
-                mark = float(np.unique(scored.scores)[max(int(at) - 1, 0)])
+                # Where both errors are alike: as many targets below as others above.
+                mark = float(np.quantile(kinds[0], row["eer"]))
                 panels.append(Histogram(row["backend"], *kinds, mark))
         if panels:
             section.pictures.append(draw(
