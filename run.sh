@@ -29,6 +29,8 @@ Options (default):
   --trials NAMES          trial lists, of conf/trials/NAME.yaml, or all ('random hard
                           match-CA10 only-CA10')
   --dev-trials NAME       the list of development data (the first of --trials)
+  --calibration NAME      the list of development data that scores are calibrated and
+                          thresholds fixed on; '' for none (calibration)
   --trials-seed N         seed of the trial lists (1)
   --face-config FILE      ages of faces (conf/dex.yaml; where a network is trained on
                           data/portraits, conf/face_age.yaml)
@@ -50,6 +52,7 @@ nj=$(env -u OMP_NUM_THREADS nproc) # which would obey it
 prepare_opts=
 trials="random hard match-CA10 only-CA10"
 dev_trials=
+calibration=calibration
 trials_seed=1
 face_config=
 model_config=conf/xvector_aam.yaml
@@ -103,7 +106,7 @@ begin() {
 select_trials() {
   case $1 in
     train) names= ;;
-    dev) names="$dev_trials calibration" ;;
+    dev) names="$dev_trials $calibration" ;;
     test) names=$trials ;;
   esac
   # shellcheck disable=SC2086  # names are split at blanks
@@ -179,8 +182,9 @@ if begin 5; then
 fi
 
 if begin 6; then
-  steps/evaluate_models.sh --cmd "$train_cmd" --train data/train --dev data/dev \
-    --trials "$trials" --backends "$backends" data/test exp/results "${models[@]}"
+  steps/evaluate_models.sh --cmd "$train_cmd" --train data/train \
+    ${calibration:+--dev data/dev --dev-trials "$calibration"} --trials "$trials" \
+    --backends "$backends" data/test exp/results "${models[@]}"
   for m in exp/floor exp/channel; do
     steps/evaluate_models.sh --cmd "$train_cmd" --train data/train --best-of true \
       --trials "$trials" --backends "cosine cosine_mean" data/test exp/results $m
