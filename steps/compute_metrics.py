@@ -148,10 +148,10 @@ def main(argv=None) -> int:
     rows, draws = [], []
     for path in args.scores:
         info = read_info(path, trials)
-        scores = read_scores(path, trials)
         row, drawn = systems.measure(
-            scores, trials, speakers, counts, info["llr"], args.p_targets
-        )
+            read_scores(path, trials), trials, speakers, counts, info["llr"],
+            args.p_targets,
+        )  # fmt: skip
         draws.append(drawn)
         row = {**common, **info, **row, "scores": [path]}
         rows.append(with_intervals(row, drawn))

@@ -49,7 +49,8 @@ def curves(
     draws = draws.astype(np.int32)
     enrol = speakers.enrol[trials.order]
     # A target trial counts its speaker once: its other factor is a constant 1.
-    test = np.where(trials.is_target, len(speakers.names), speakers.test[trials.order])
+    test = speakers.test[trials.order]
+    test[trials.is_target] = len(speakers.names)
     for drawn in np.append(draws, np.ones((len(draws), 1), np.int32), axis=1):
         yield trials.curve(
             lambda block, drawn=drawn: drawn[enrol[block]] * drawn[test[block]]

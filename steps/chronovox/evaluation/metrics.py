@@ -152,6 +152,7 @@ class SortedTrials:
     scores, is_target: `(N,)`. p_targets: the priors of whose Bayes thresholds the cost
     will be asked, and whether Cllr, as of log-likelihood ratios. Raises UserError for a
     score that is not finite and for trials of one kind only: no error rate exists then.
+    Sixty million trials take 2 GB.
     """
 
     def __init__(self, scores, is_target, p_targets=()):
@@ -163,7 +164,7 @@ class SortedTrials:
             raise UserError("there is no target trial")
         if is_target.all():
             raise UserError("there is no non-target trial")
-        self.order = np.argsort(scores, kind="stable")
+        self.order = np.argsort(scores, kind="stable").astype(np.int32)
         self.scores = scores[self.order]
         self.is_target = is_target[self.order]
         thresholds = [bayes_threshold(p) for p in p_targets]
@@ -174,7 +175,11 @@ class SortedTrials:
         )
         self._losses = None
         if p_targets:
-            self._losses = trial_losses(self.scores, self.is_target)
+            self._losses = np.empty(len(scores))
+            for block, _ in self._blocks():
+                self._losses[block] = trial_losses(
+                    self.scores[block], self.is_target[block]
+                )
 
     def _run_starts(self, places) -> np.ndarray:
         """Where runs of trials of one kind, or of one score, begin, and at `places`."""

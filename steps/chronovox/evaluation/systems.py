@@ -22,6 +22,7 @@ def measure(
         ordered = SortedTrials(scores, trials.is_target, p_targets if llr else ())
     except UserError as error:
         raise UserError(f"{trials.path}: {error}") from None
+    del scores  # as large as the rest, and not needed any more
     curve = ordered.curve()
     found = {
         **metrics.rates(curve, p_targets),

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -67,9 +68,20 @@ def read_scores(path, trials: Trials) -> np.ndarray:
     """
     pairs = trials.pairs()
     _check_distinct(pairs, trials.path, trials, "remove one")
-    scored, values = _read_pairs(path, trials)
-    if len(scored) == len(pairs) and (scored == pairs).all():
-        return values
+    values, lines = np.empty(len(pairs)), 0
+    for scored, numbers in _read_pairs(path, trials):
+        block = slice(lines, lines + len(scored))
+        if not np.array_equal(scored, pairs[block]):
+            return _ordered(path, trials, pairs)
+        values[block] = numbers
+        lines = block.stop
+    return values if lines == len(pairs) else _ordered(path, trials, pairs)
+
+
+def _ordered(path, trials: Trials, pairs) -> np.ndarray:
+    """The scores of `pairs` `(N,)` from a file that has them in another order."""
+    parts = zip(*_read_pairs(path, trials), strict=True)
+    scored, values = (np.concatenate(part) for part in parts)
     order = np.argsort(pairs)
     place = np.searchsorted(pairs, scored, sorter=order)
     place = order[np.minimum(place, len(order) - 1)]
@@ -102,19 +114,17 @@ def read_scores(path, trials: Trials) -> np.ndarray:
     return sorted_values
 
 
-def _read_pairs(path, trials: Trials) -> tuple[np.ndarray, np.ndarray]:
-    """The pair of each line, by number as `Trials.pairs`, -1 if unknown; its score."""
+def _read_pairs(path, trials: Trials) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of lines: their pairs, as `Trials.pairs`, -1 if unknown, and scores."""
     rows = {key: row for row, key in enumerate(trials.keys)}
-    pairs, values = [], []
     for first, (enrol, test, texts) in read_blocks(path, 3):
         left, right = (
             np.fromiter((rows.get(key, -1) for key in side), np.int64, len(side))
             for side in (enrol, test)
         )
         unknown = (left < 0) | (right < 0)
-        pairs.append(np.where(unknown, -1, left * len(rows) + right))
-        values.append(_numbers(texts, path, first))
-    return np.concatenate(pairs), np.concatenate(values)
+        pairs = np.where(unknown, -1, left * len(rows) + right)
+        yield pairs, _numbers(texts, path, first)
 
 
 def _numbers(texts: list[str], path, first: int) -> np.ndarray:

@@ -65,7 +65,10 @@ class Trials:
 
     def pairs(self) -> np.ndarray:
         """A number for each pair of keys, the same for the same pair, `(N,)`."""
-        return self.enrol_row.astype(np.int64) * len(self.keys) + self.test_row
+        numbers = self.enrol_row.astype(np.int64)
+        numbers *= len(self.keys)
+        numbers += self.test_row
+        return numbers
 
     def blocks(self, *columns) -> Iterator[tuple]:
         """Both keys of each trial and what stands in `columns` `(N,)`, row by row.
@@ -79,11 +82,11 @@ class Trials:
             yield from zip(*keys, *(c[block].tolist() for c in columns), strict=True)
 
     def rows(self, index: dict[str, int], source) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of both sides in a table, each `(N,)`; `index`: key -> row.
+        """The rows of both sides in a table, each int32 `(N,)`; `index`: key -> row.
 
         Raises UserError for a key that is not in `index`, which `source` names.
         """
-        table = np.fromiter((index.get(key, -1) for key in self.keys), np.int64)
+        table = np.fromiter((index.get(key, -1) for key in self.keys), np.int32)
         enrol, test = table[self.enrol_row], table[self.test_row]
         for side, rows in (enrol, self.enrol_row), (test, self.test_row):
             if side.min(initial=0) < 0:
