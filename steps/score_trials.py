@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chronovox import cli, kaldi_io
+from chronovox import cli, files, kaldi_io
 from chronovox.cli import UserError, log
 from chronovox.datadir import read_table
 from chronovox.scoring import backend as backends
@@ -75,7 +75,7 @@ def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     model, scp = Path(args.model), Path(args.embeddings) / "xvector.scp"
     folder, data = Path(args.backend), Path(args.data)
-    backend = backends.load(folder)
+    network, backend = model / "final.pt", backends.load(folder)
     learns = backend.config.learns
     info, seen = origin.check_system(model, folder, learns, data, scp.parent)
 
@@ -110,6 +110,7 @@ def main(argv=None) -> int:
             "backend": folder.name,
             "marks": info["marks"] + marks,
             "llr": backend.config.gives_llr,
+            "system_sha256": files.fingerprint("", [network, *backends.parts(folder)]),
             "embeddings_sha256": origin.fingerprint(keys, vectors),
         },
     )

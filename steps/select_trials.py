@@ -15,7 +15,9 @@ pair that could be added is left out, but more might be found in another order.
 Writes
   TRIALS            <enrol> <test> target|nontarget
   TRIALS.stats      numbers of enrolment speakers, trials, targets, non-targets, and
-                    the years between their sides where ages are known
+                    the years between their sides where ages are known; age-rule: none
+                    if no rule mentions age; matched if targets and non-targets are as
+                    many years apart, within a year; else unmatched
   TRIALS.shortages  enrolments that got fewer trials than the rules ask for, why
 """
 
@@ -30,9 +32,9 @@ from chronovox.files import write_lines
 from chronovox.trials import check_name, write_trials
 from chronovox.trials.allowance import Allowance
 from chronovox.trials.pool import read_pool
-from chronovox.trials.rules import read_rules
+from chronovox.trials.rules import age_rule, read_rules
 from chronovox.trials.selection import select
-from chronovox.trials.statistics import describe
+from chronovox.trials.statistics import describe, stats_path
 
 MIN_SPEAKERS = 30
 MIN_TARGETS = 500
@@ -76,9 +78,9 @@ def main(argv=None) -> int:
     numbers = describe(trials.is_target, pool.speaker[enrol], gap)
     num_spk = numbers["spk"]
     write_lines(path.with_name(f"{path.name}.shortages"), map(str, shortages))
+    numbers["age-rule"] = age_rule(rules, base)
     write_lines(
-        path.with_name(f"{path.name}.stats"),
-        [f"{name} {number}" for name, number in numbers.items()],
+        stats_path(path), [f"{name} {value}" for name, value in numbers.items()]
     )
     write_trials(path, trials)
     log.info(

@@ -427,7 +427,8 @@ def test_the_script_writes_list_stats_and_shortages(tmp_path, caplog):
     trials = read_trials(out)
     assert len(trials) == 4 * 144 and trials.is_target.sum() == 2 * 144
     stats = (data / "trials" / "random.stats").read_text()
-    assert stats == "spk 12\ntrials 576\ntargets 288\nnon-targets 288\n"
+    numbers = "spk 12\ntrials 576\ntargets 288\nnon-targets 288\n"
+    assert stats == f"{numbers}age-rule none\n"
     assert (data / "trials" / "random.shortages").read_text() == ""
     assert "too few: 12 speakers and 288 targets" in caplog.text
 
@@ -572,6 +573,9 @@ SHIPPED = {
     "only-N": Rules(negatives=Negatives(["nationality"])),
     "only-H": Rules(negatives=Negatives(["gender"])),
     "only-I": Rules(Positives("same")),
+    "calibration": Rules(
+        Positives("different", per_enrolment=20), negatives=Negatives(per_enrolment=100)
+    ),
 }
 for years, more in ((5, 7), (10, 12), (15, 17), (20, 22)):
     aged = Positives(min_gap=years), SpeakerRule(more, strict=True)

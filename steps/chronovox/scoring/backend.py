@@ -21,14 +21,13 @@ from chronovox.scoring.normalisation import (
     NormConfig,
     normalised,
     normalised_blocks,
+    of_own,
 )
 from chronovox.scoring.pairs import Sides, pair_scores, score_blocks
 from chronovox.trials.lists import Speakers
 
-_FILES = (
-    "config.yaml", "mean.vec", "transform.mat", "plda", "cohort.scp", "cohort.ark",
-    "cohort", "speakers", "made_from",
-)  # fmt: skip
+_PARTS = ("config.yaml", "mean.vec", "transform.mat", "plda", "cohort.ark", "cohort")
+_FILES = (*_PARTS, "cohort.scp", "speakers", "made_from")
 
 
 @dataclass(frozen=True)
@@ -171,17 +170,34 @@ class Backend:
         sides = self.sides(left, counts, right)
         if self.config.norm is None:
             return sides, None
-        names, raw = self.cohort
-        _check_dim(vectors, raw.shape[1])
-        cohort = self.prepared(raw)
-        # Who is not in the trials gets a number that none of them has.
-        numbers = {spk: n for n, spk in enumerate(speakers.names)}
-        whose = np.array([numbers.get(spk, -1) for spk in names])
+        cohort, whose = self._prepared_cohort(vectors, speakers.names)
         of_tests = self.sides(cohort, np.ones(len(cohort)), right).turned()
         return sides, (
             CohortSide(self.sides(left, counts, cohort), speakers.enrol, whose),
             CohortSide(of_tests, speakers.test, whose),
         )
+
+    def cohort_means(self, vectors, speakers: list[str]) -> np.ndarray:
+        """The mean of each vector's scores with the cohort, `(N,)`.
+
+        Of the `top` highest, or of all for the kinds without `top`. vectors `(N, D)` of
+        `speakers`, each of whom is left out of the cohort. Raises UserError.
+        """
+        distinct, own = np.unique(speakers, return_inverse=True)
+        cohort, whose = self._prepared_cohort(vectors, distinct.tolist())
+        sides = self.sides(self.prepared(vectors), np.ones(len(vectors)), cohort)
+        top = self.config.norm.top if self.config.norm.adaptive else None
+        return of_own(CohortSide(sides, own, whose), top)[0]
+
+    def _prepared_cohort(self, vectors, speakers: list[str]):
+        """The cohort prepared, and which of `speakers` each is of, -1 for none.
+
+        Raises UserError if `vectors` are of another dimension.
+        """
+        names, raw = self.cohort
+        _check_dim(vectors, raw.shape[1])
+        numbers = {spk: n for n, spk in enumerate(speakers)}
+        return self.prepared(raw), np.array([numbers.get(spk, -1) for spk in names])
 
 
 def _check_dim(vectors: np.ndarray, dim: int) -> None:
@@ -266,6 +282,11 @@ def _lda(vectors: np.ndarray, speakers: np.ndarray, dim: int) -> np.ndarray:
     plda.check_regular(scatter, f"lda_dim: of {len(vectors)} vectors around speakers")
     _, axes = linalg.eigh(between, scatter / len(vectors))
     return axes.T[::-1][:dim].astype(np.float32)
+
+
+def parts(folder: Path) -> list[Path]:
+    """The files that scores depend on, the same wherever the folder lies."""
+    return [folder / name for name in _PARTS]
 
 
 def clear(folder: Path) -> None:

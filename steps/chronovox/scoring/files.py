@@ -13,11 +13,12 @@ from chronovox.cli import UserError
 from chronovox.datadir import parse_float
 from chronovox.trials.lists import Trials, read_blocks
 
-# What stands beside a score file, and of which type.
-_INFO = {
-    "model": str, "seed": int | None, "config": str, "backend": str, "marks": list,
-    "llr": bool, "embeddings_sha256": str, "trials_sha256": str,
+# What stands beside a score file, and of which type. SYSTEM: what made the scores.
+SYSTEM = {
+    "model": str, "seed": int | None, "config": str, "backend": str,
+    "system_sha256": str | None, "marks": list,
 }  # fmt: skip
+_INFO = SYSTEM | {"llr": bool, "embeddings_sha256": str, "trials_sha256": str}
 
 
 def name_below(directory: str, path) -> str:
@@ -157,8 +158,15 @@ def _check_distinct(pairs, path, trials: Trials, remedy: str, names=None) -> Non
     )
 
 
+def checked(info: dict, kinds: dict) -> dict:
+    """The entries that `kinds` names, each of its kind and writable as text.
+
+    Raises TypeError, ValueError or AttributeError for what is not.
+    """
+    return {name: _checked(info.get(name), kind) for name, kind in kinds.items()}
+
+
 def _checked(value, kind):
-    """The value, if of that kind and writable as text; else TypeError, ValueError."""
     if not isinstance(value, kind):
         raise TypeError(value)
     if isinstance(value, list) and not all(isinstance(item, str) for item in value):
@@ -175,10 +183,10 @@ def read_info(path, trials: Trials) -> dict:
     remedy = "score again with steps/score_trials.py"
     try:
         info = json.loads(info_path(path).read_text(encoding="utf-8"))
-        info = {name: _checked(info[name], kind) for name, kind in _INFO.items()}
+        info = checked(info, _INFO)
     except FileNotFoundError:
         raise UserError(f"{info_path(path)}: no such file: {remedy}") from None
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{info_path(path)}: damaged: {remedy}") from None
     if info["trials_sha256"] != files.sha256(trials.path):
         raise UserError(

@@ -117,16 +117,16 @@ def normalised_blocks(
 
 
 def _of_sides(enrolments: CohortSide, tests: CohortSide, config: NormConfig):
-    """`_of_own` of each side, or None where it has no part in this kind."""
+    """`of_own` of each side, or None where it has no part in this kind."""
     wanted = {"z": (True, False), "t": (False, True)}.get(config.kind, (True, True))
     top = config.top if config.adaptive else None
     return [
-        _of_own(side, top) if want else None
+        of_own(side, top) if want else None
         for side, want in zip((enrolments, tests), wanted, strict=True)
     ]
 
 
-def _of_own(side: CohortSide, top: int | None) -> tuple[np.ndarray, np.ndarray]:
+def of_own(side: CohortSide, top: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation, `(N,)`, of each row's `top` (or all) scores."""
     mean, std = np.empty((2, len(side.own)))
     for rows, scores in side.blocks():

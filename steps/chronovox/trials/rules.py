@@ -9,6 +9,9 @@ from chronovox.cli import UserError
 
 MAX_PER_ENROLMENT = 10**6
 MAX_YEARS = 200
+# Lists whose non-targets are further off the ages of the targets are not gap-matched.
+MATCHED_YEARS = 1.0
+AgeRule = Literal["none", "matched", "unmatched"]
 # The tables of a data directory that hold the traits a non-target pair can share.
 TRAIT_TABLES = {"gender": "spk2gender", "nationality": "spk2nationality"}
 
@@ -138,6 +141,20 @@ def read_rules(path) -> tuple[Rules, Rules | None]:
     return replace(
         rules, positives=replace(rules.positives, per_enrolment=number)
     ), base
+
+
+def age_rule(rules: Rules, base: Rules | None) -> AgeRule:
+    """What a list tells of its classes by ages alone.
+
+    none: no rule mentions age. matched: each non-target is as many years apart as a
+    target, within MATCHED_YEARS. unmatched: the gap can tell targets from non-targets.
+    """
+    if not any(rule.need_ages for rule in (rules, base) if rule):
+        return "none"
+    tolerance = rules.negatives.gap_tolerance
+    if tolerance is not None and tolerance <= MATCHED_YEARS:
+        return "matched"
+    return "unmatched"
 
 
 def in_proportion(num_targets, rules: Rules):
