@@ -40,7 +40,7 @@ from chronovox.clusterconf import ClusterConf
 from chronovox.evaluation import identification, results
 from chronovox.faces import ages
 from chronovox.features import FeatureConfig, VadConfig
-from chronovox.scoring import origin, read_info, read_scores
+from chronovox.scoring import calibration, origin, read_info, read_scores
 from chronovox.scoring.backend import BackendConfig
 from chronovox.scoring.identification import read_list, write_list
 from chronovox.scoring.plda_file import read_plda, write_plda
@@ -49,6 +49,7 @@ from chronovox.training import folder as model_folder
 from chronovox.trials import read_trials, write_trials
 from chronovox.trials.published import read_published
 from chronovox.trials.rules import Rules
+from chronovox.trials.statistics import read_age_rule
 
 sys.path.insert(0, str(ROOT / "steps"))
 
@@ -259,10 +260,11 @@ def parse_untidy(content, folder):
 
 TRIALS = "a-1 b-1 nontarget\na-1 a-2 target\nb-1 b-2 target\nb-1 a-1 nontarget\n"
 SCORES = "a-1 b-1 -0.5\na-1 a-2 0.25\nb-1 b-2 1e-3\nb-1 a-1 0\n"
-INFO = {
+SYSTEM = {
     "model": "m", "seed": 1, "config": "0123", "backend": "cosine", "marks": [],
-    "llr": False, "embeddings_sha256": "ab",
+    "system_sha256": "cd",
 }  # fmt: skip
+INFO = SYSTEM | {"llr": False, "embeddings_sha256": "ab"}
 
 
 @parser("trials", 90, texts(TRIALS), "a-1_ b-1_ target nontarget target\n")
@@ -321,6 +323,46 @@ def parse_info(content, folder):
     words = ["--draws", 2, folder, folder / "trials", folder / "x", folder]
     call(step("compute_metrics").main, *words)
     call(step("print_results").main, folder)
+
+
+@parser("numbers of a list", 8,
+        texts("spk 2\ntrials 4\ntargets 2\nnon-targets 2\nage-rule matched\n"),
+        "trials_ targets_ age-rule_ none unmatched 4 2\n")  # fmt: skip
+def parse_stats(content, folder):
+    trials = read_trials(put(folder, TRIALS.encode(), "trials"))
+    put(folder, content, "trials.stats")
+    assert read_age_rule(trials) in ("none", "matched", "unmatched")
+
+
+WEIGHTS = "offset -1.5\nm/cosine 7.25\nnorm 1e-05\n"
+
+
+def calibration_parser(name, share, replaced: str, seeds, tokens):
+    @parser(f"calibration {name}", share, seeds, tokens)
+    def parse(content, folder):
+        about = {"systems": [SYSTEM], "cohort": None}
+        put(folder, b"quality: [norm]\n", "config.yaml")
+        put(folder, WEIGHTS.encode(), "weights")
+        put(folder, json.dumps(about).encode(), "systems.json")
+        put(folder, content, replaced)
+        found = calibration.load(folder)
+        calibration.save(found, folder / "again", {"a": 4}, {})
+        same(found, calibration.load(folder / "again"))
+        calibration.check_systems(found, folder, ["x"], found.systems)
+
+
+def system_seeds() -> tuple[bytes, ...]:
+    systems = SYSTEM, SYSTEM | {"seed": None, "system_sha256": None, "marks": ["x"]}
+    return tuple(
+        json.dumps({"systems": [system], "cohort": cohort}, indent=indent).encode()
+        for system, cohort, indent in zip(systems, (None, "ef"), (None, 2), strict=True)
+    )
+
+
+calibration_parser("weights", 20, "weights", texts(WEIGHTS),
+                   "offset_ m/cosine_ norm_ 1e-05 nan 1e999 -7.25\n _m")  # fmt: skip
+calibration_parser("systems", 20, "systems.json", system_seeds,
+                   f'{JSON_WORDS} "systems" "cohort" "backend" \\n')  # fmt: skip
 
 
 def result_row(**changes) -> dict:
@@ -518,6 +560,11 @@ settings_parser(
     "back end settings", 10, BackendConfig,
     lambda: tuple(p.read_bytes() for p in sorted(ROOT.glob("conf/backends/*.yaml"))),
     "center: true whiten: lda_dim: 2 length: unit sqrt score: plda norm: {kind: as1}",
+)  # fmt: skip
+settings_parser(
+    "calibration settings", 8, calibration.CalibrationConfig,
+    lambda: tuple(p.read_bytes() for p in sorted(ROOT.glob("conf/calibration/*.yaml"))),
+    "p_target: 0.5 1.0e-4 quality: [norm] [duration, faces] gap cohort",
 )  # fmt: skip
 settings_parser(
     "feature settings", 20, FeatureConfig,
