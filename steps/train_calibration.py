@@ -73,6 +73,11 @@ def main(argv=None) -> int:
     infos = [read_info(path, trials) for path in args.scores]
     systems = [{name: info[name] for name in SYSTEM} for info in infos]
     names = calibration.all_names(systems, settings)
+    again = [name for name in names if names.count(name) > 1]
+    if again:
+        raise UserError(
+            f"{args.trials}: two of the score files are of {again[0]}: give each once"
+        )
     if out.name in [info["backend"] for info in infos]:
         raise UserError(
             f"{out}: is called as the back end of a score file: results could not be "

@@ -396,7 +396,8 @@ def test_nothing_is_taken_for_a_calibration_that_is_none(sets, monkeypatch):
             apply(sets, folder)
     calibrate(sets)
     dev = sets["dev"]["data"]
-    lines = [line for line in (dev / "list").open() if line.endswith(" target\n")]
+    lines = (dev / "list").read_text().splitlines(keepends=True)
+    lines = [line for line in lines if line.endswith(" target\n")]
     (dev / "list").write_text("".join(lines))
     sets["dev"]["trials"] = read_trials(dev / "list")
     put_scores(sets["dev"], "list.plda", sets["dev"]["llr"][: len(lines)])

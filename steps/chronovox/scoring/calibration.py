@@ -75,19 +75,15 @@ def name_of(system: dict) -> str:
 
 
 def all_names(systems: list[dict], settings: CalibrationConfig) -> list[str]:
-    """All regressors in order. Raises UserError for two systems of one name."""
-    found = [name_of(system) for system in systems]
-    again = [name for name in found if found.count(name) > 1]
-    if again:
-        raise UserError(f"two of the score files are of {again[0]}: give each once")
-    return found + settings.quality
+    """All regressors, in order."""
+    return [*map(name_of, systems), *settings.quality]
 
 
 def train(regressors: dict[str, np.ndarray], is_target, p_target: float) -> dict:
     """The weights of regressors `(N,)`, `offset` first, of trials `(N,)` of both kinds.
 
     A regressor that does not vary gets the weight 0. Raises UserError for trials of one
-    kind, and numbers too large to reckon with.
+    kind, and numbers too large or too small to reckon with.
     """
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
