@@ -75,7 +75,7 @@ usage_error() { printf 'run.sh: %s\n%s\n' "$1" "$help_message" >&2; exit 2; }
   usage_error "there is no stage from --stage $stage to --stop-stage $stop_stage"
 [ "$trials" != all ] || # random first, for development data
   trials="random $(printf '%s\n' conf/trials/*.yaml |
-    sed 's|.*/||; s/\.yaml$//; /^random$/d' | xargs)"
+    sed 's|.*/||; s/\.yaml$//; /^random$/d; /^calibration$/d' | xargs)"
 [[ $trials =~ ^[^\ ] ]] || usage_error "--trials: expected names, got '$trials'"
 [ -n "$dev_trials" ] || dev_trials=${trials%% *}
 if [ -n "$model" ]; then

@@ -1,6 +1,7 @@
 """Trial lists: `<enrol> <test> target|nontarget`, one trial a line, in any order."""
 
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,7 +189,8 @@ def read_trials(path, check: bool = True) -> Trials:
             f"{path}: no such file: make it: ./run.sh --stage 2 --stop-stage 2 "
             f"--trials {Path(path).name}"
         )
-    numbers, parts = _Numbers(), []
+    # Arrays that grow in place, as parts joined at the end would take twice the memory.
+    numbers, columns = _Numbers(), (array("i"), array("i"), array("b"))
     for first, (enrol, test, labels) in read_blocks(path, 3):
         try:
             label = np.fromiter(map(LABELS.__getitem__, labels), bool, len(labels))
@@ -198,15 +200,17 @@ def read_trials(path, check: bool = True) -> Trials:
                 f"{path}:{first + labels.index(name)}: label '{name}' is not "
                 f"{' or '.join(LABELS)} (steps/convert_trials.py reads published lists)"
             ) from None
-        parts.append((numbers.rows(enrol), numbers.rows(test), label))
-        same = np.flatnonzero(parts[-1][0] == parts[-1][1])
+        block = numbers.rows(enrol), numbers.rows(test), label
+        for column, part in zip(columns, block, strict=True):
+            column.frombytes(part.tobytes())
+        same = np.flatnonzero(block[0] == block[1])
         if check and len(same):
             raise UserError(
                 f"{path}:{first + same[0]}: '{enrol[same[0]]}' is compared with "
                 "itself: remove the trial"
             )
-    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Trials(list(numbers), *columns, str(path))
+    enrol, test, labels = (np.frombuffer(column, column.typecode) for column in columns)
+    return Trials(list(numbers), enrol, test, labels.view(bool), str(path))
 
 
 def write_trials(path, trials: Trials) -> None:
