@@ -7,8 +7,9 @@ Usage: steps/print_results.py RESULTS_DIR
 One block for each trial list: the networks first, the untrained reference systems
 under them. EER in percent with its 95 % interval over speakers; the EER of Kaldi's
 step rule; minimum detection costs at target priors 0.01, 0.05 and 0.001; Cllr at its
-least, and, of log-likelihood ratios, as it is. Where rows of one name have different
-settings, the name is followed by their fingerprint.
+least, and as it is, of log-likelihood ratios. Where a back end was calibrated, its row
+has the Cllr after that; that of BACKEND_llr, in results.tsv, is not printed. Where rows
+of one name have different settings, the name is followed by their fingerprint.
 """
 
 import textwrap
@@ -18,6 +19,7 @@ from chronovox import cli
 from chronovox.evaluation import results
 from chronovox.evaluation.rows import (
     ambiguous_lists,
+    folded,
     is_untrained,
     list_of,
     mixed_stems,
@@ -82,13 +84,13 @@ def block(rows: list[dict], mixed: set[str], ambiguous: bool) -> list[str]:
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
-    rows = results.read(args.results_dir)
+    rows = folded(results.read(args.results_dir))
     mixed, ambiguous = mixed_stems(rows), ambiguous_lists(rows)
     for key, group in groupby(sorted(rows, key=list_of), key=list_of):
         print("\n".join(block(list(group), mixed, key[:2] in ambiguous)) + "\n")
     print(
-        "EER in %, [95 % interval over speakers]; minDCF at three target priors; the "
-        "least Cllr, and Cllr."
+        "EER in %, [95 % interval over speakers]; minDCF at three target priors; least "
+        "Cllr, Cllr."
     )
     for note in notes_on(rows):
         print(textwrap.fill(note, 88))

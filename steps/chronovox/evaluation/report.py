@@ -10,7 +10,7 @@ from chronovox.evaluation import report_extras, report_sections, results
 from chronovox.evaluation.drawing import markup
 from chronovox.evaluation.report_inputs import Inputs
 from chronovox.evaluation.report_tables import Section, Systems, origins
-from chronovox.evaluation.rows import TALKERS, is_mean, is_untrained
+from chronovox.evaluation.rows import TALKERS, folded, is_mean, is_untrained
 from chronovox.files import atomic_write
 
 TITLE = "Speaker verification over time: results"
@@ -81,7 +81,8 @@ def write(results_dir) -> tuple[int, list[str]]:
     of sections without inputs. Raises UserError for a damaged table or JSON file.
     """
     results_dir = Path(results_dir)
-    systems = Systems(results.read(results_dir))
+    rows = results.read(results_dir)
+    systems = Systems(folded(rows))
     sections = _sections(systems, Inputs(results_dir), results_dir)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
@@ -91,7 +92,8 @@ def write(results_dir) -> tuple[int, list[str]]:
     environment.filters.update(markup=markup, code=_code)
     talkers = any((r["corpus"] or {}).get("name") == "talkers" for r in systems.rows)
     page = environment.get_template("report.html.j2").render(
-        title=TITLE, lead=_lead(systems), sections=sections, origins=origins(systems),
+        title=TITLE, lead=_lead(systems), sections=sections,
+        origins=origins(Systems(rows)),
         claim=TALKERS[0].upper() + TALKERS[1:] if talkers else "",
     )  # fmt: skip
     pictures = [picture for section in sections for picture in section.pictures]

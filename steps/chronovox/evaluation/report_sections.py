@@ -275,7 +275,11 @@ def calibration(systems: Systems, inputs: Inputs) -> Section:
     log_odds = np.linspace(-8.0, 4.0, 145)
     priors = (0.001, 0.01, 0.05)
     for key in systems.lists:
-        rows = [row for row in singles(systems, key) if row.get("llr") is True]
+        rows = [
+            {**row, "scores": row.get("calibrated") or row.get("scores")}
+            for row in singles(systems, key)
+            if row.get("llr") is True or row.get("calibrated")
+        ]
         pairs = []
         for row in few_lines(systems, rows)[0]:
             scored = inputs.scores(row)

@@ -56,6 +56,48 @@ def may_be_best(row: dict) -> bool:
     return not (is_untrained(row) or is_mean(row) or row["marks"])
 
 
+def folded(rows: list[dict]) -> list[dict]:
+    """Rows without those of BACKEND_llr whose scores only rise with those of BACKEND.
+
+    The row of the latter gets what calibration changed: costs of its scores as
+    log-likelihood ratios, their intervals, and `calibrated`, the files of the ratios.
+    """
+    found = {_system_on_list(row): row for row in rows}
+    kept = []
+    for row in rows:
+        backend = str(row["backend"])
+        plain = found.get(_system_on_list(row, backend.removesuffix("_llr")))
+        if plain is not row and plain is not None and _alike(plain, row):
+            continue
+        ratios = found.get(_system_on_list(row, f"{backend}_llr"))
+        if ratios is not None and _alike(ratios, row):
+            row = _with_ratios(row, ratios)
+        kept.append(row)
+    return kept
+
+
+def _alike(one: dict, other: dict) -> bool:
+    """Whether two rows have one order of scores, but for rounding."""
+    return abs(one["eer"] - other["eer"]) < 1e-6
+
+
+def _system_on_list(row: dict, backend: str | None = None) -> tuple:
+    return (row["model"], row["seed"], *list_of(row), backend or row["backend"])
+
+
+def _with_ratios(row: dict, ratios: dict) -> dict:
+    """A row with the costs of its calibrated scores."""
+    names = [n for n in ratios if n == "cllr" or n.startswith("actdcf_")]
+    told = [name for name in row.get("few_errors", []) if name not in names]
+    told += [name for name in ratios.get("few_errors", []) if name in names]
+    both = row.get("intervals") or {}, ratios.get("intervals") or {}
+    intervals = {**both[0], **{n: both[1][n] for n in names if n in both[1]}}
+    return {
+        **row, **{name: ratios[name] for name in names}, "few_errors": told,
+        "intervals": intervals, "calibrated": ratios.get("scores"),
+    }  # fmt: skip
+
+
 def notes_on(rows: list[dict]) -> list[str]:
     """What must be said under a table of these rows, one sentence or two each."""
     notes = []
@@ -66,6 +108,11 @@ def notes_on(rows: list[dict]) -> list[str]:
         notes.append(
             "One name stands for several lists, by [`trials_sha256` in results.tsv]: "
             "score all models again, or remove the table."
+        )
+    if any(row.get("calibrated") for row in rows):
+        notes.append(
+            "Cllr and actDCF of a back end are those of its scores as calibrated on "
+            "other speakers (BACKEND_llr in results.tsv)."
         )
     mixed = mixed_stems(rows)
     if mixed:

@@ -60,6 +60,12 @@ class Trials:
         """The keys of the second fields, a list of N."""
         return [self.keys[row] for row in self.test_row.tolist()]
 
+    def used_keys(self) -> list[str]:
+        """The keys that occur in a trial."""
+        used = np.zeros(len(self.keys), bool)
+        used[self.enrol_row] = used[self.test_row] = True
+        return [key for key, there in zip(self.keys, used, strict=True) if there]
+
     def pair(self, number: int) -> str:
         """Both fields of a trial, as they stand in a line."""
         return f"{self.keys[self.enrol_row[number]]} {self.keys[self.test_row[number]]}"
@@ -109,8 +115,7 @@ class Trials:
         Raises UserError for an utterance that is not in `utt2spk`, read from
         `source`, and for a label that contradicts it.
         """
-        rows = np.unique(np.concatenate([self.enrol_row, self.test_row])).tolist()
-        known = [self.keys[row] for row in rows if self.keys[row] in utt2spk]
+        known = [key for key in self.used_keys() if key in utt2spk]
         used = sorted({utt2spk[key] for key in known})
         number = {name: row for row, name in enumerate(used)}
         enrol, test = self.rows({key: number[utt2spk[key]] for key in known}, source)

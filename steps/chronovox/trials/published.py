@@ -69,9 +69,7 @@ def write_published(path, trials: Trials, utt2spk, utt2session) -> None:
     Raises UserError for an utterance that is not in the tables, or not named
     `<speaker>-<session>-<name>` after them.
     """
-    rows = np.unique(np.concatenate([trials.enrol_row, trials.test_row]))
-    utts = sorted(trials.keys[row] for row in rows)
-    of = _paths(utts, utt2spk, utt2session, trials.path)
+    of = _paths(trials.used_keys(), utt2spk, utt2session, trials.path)
     rows = trials.blocks(trials.is_target)
     write_lines(
         path, (f"{int(label)} {of[one]} {of[other]}" for one, other, label in rows)
