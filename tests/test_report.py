@@ -329,7 +329,7 @@ def test_damaged_files_are_named(small, name, damage):
                {"true": [None], "estimated": [1]}]
 )  # fmt: skip
 def test_damaged_points_are_named(small, points):
-    with pytest.raises(UserError, match="ages.json: damaged.*measure_ages"):
+    with pytest.raises(UserError, match="ages.json: damaged.*report_ages"):
         report_inputs.age_points(small, {"rows": [], "points": points})
 
 

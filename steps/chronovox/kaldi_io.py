@@ -265,21 +265,22 @@ def read_vectors(scp) -> tuple[list[str], np.ndarray]:
 
     Raises UserError that names the key of a bad or ill-sized vector.
     """
-    keys, vectors = [], []
-    for key, rxfile in read_table(scp, None).items():
+    table, matrix = read_table(scp, None), None
+    for row, (key, rxfile) in enumerate(table.items()):
         try:
             vector = read_vector(rxfile)
         except UserError as error:
             raise UserError(f"{scp}: {key}: {error}") from None
-        if vectors and vector.shape != vectors[0].shape:
+        if matrix is None:
+            matrix = np.empty((len(table), len(vector)), np.float32)
+        if len(vector) != matrix.shape[1]:
             raise UserError(
-                f"{scp}: {key}: dimension {len(vector)}, others have {len(vectors[0])}"
+                f"{scp}: {key}: dimension {len(vector)}, others have {matrix.shape[1]}"
             )
         if not np.isfinite(vector).all():
             raise UserError(f"{scp}: {key}: holds NaN or infinity")
-        keys.append(key)
-        vectors.append(vector)
-    return keys, np.stack(vectors)
+        matrix[row] = vector
+    return list(table), matrix
 
 
 def read_record(rxfile: str) -> tuple[str, np.ndarray]:

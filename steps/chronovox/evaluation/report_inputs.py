@@ -25,7 +25,7 @@ COMMANDS = {
     "lifetime.json": "steps/measure_lifetime.py",
     "conditions.json": "steps/measure_conditions.py",
     "comparisons.json": "steps/compare_systems.py",
-    "ages.json": "steps/measure_ages.py",
+    "ages.json": "local/report_ages.py",
 }
 CURVES = "loss", "accuracy", "development_eer_percent"
 

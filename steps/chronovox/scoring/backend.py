@@ -117,8 +117,8 @@ class Backend:
         """What enrolments `(N, D)`, means of `counts` vectors, and tests `(M, D)` are
         compared by; both prepared before. Raises UserError for zero vectors."""
         if self.model is None:
-            left, right = map(cosine.normalise_length, (enrol, test))
-            return Sides(left, right)
+            left = cosine.normalise_length(enrol)
+            return Sides(left, left if test is enrol else cosine.normalise_length(test))
         length = self.config.plda.length
         left = self.model.coordinates(enrol, counts, length)
         right = self.model.coordinates(test, 1, length)
@@ -160,13 +160,15 @@ class Backend:
     def _compared(self, vectors, members, counts, test, speakers: Speakers):
         """The sides of enrolments and tests, and, if scores are normalised, both
         against the cohort."""
-        needed = np.unique(np.concatenate([test, *members]))
-        place = {row: number for number, row in enumerate(needed.tolist())}
-        prepared = self.prepared(vectors[needed])
-        left = np.stack(
-            [prepared[[place[row] for row in rows]].mean(axis=0) for rows in members]
-        )
-        right = prepared[[place[row] for row in test]]
+        single = all(len(rows) == 1 for rows in members)
+        enrol = np.concatenate(members)
+        needed = np.union1d(enrol, test)
+        prepared = self.prepared(_rows(vectors, needed))
+        right = _rows(prepared, np.searchsorted(needed, test))
+        left = _rows(prepared, np.searchsorted(needed, enrol))
+        if not single:
+            ends = np.cumsum([len(rows) for rows in members])[:-1]
+            left = np.stack([rows.mean(axis=0) for rows in np.split(left, ends)])
         sides = self.sides(left, counts, right)
         if self.config.norm is None:
             return sides, None
@@ -206,6 +208,12 @@ def _check_dim(vectors: np.ndarray, dim: int) -> None:
             f"dimension {vectors.shape[1]}, but the back end was trained on {dim}: use "
             "embeddings of one model"
         )
+
+
+def _rows(matrix: np.ndarray, rows) -> np.ndarray:
+    """Rows of a matrix; itself, and no copy, if they are all in order."""
+    all_there = len(rows) == len(matrix) and (rows == np.arange(len(rows))).all()
+    return matrix if all_there else matrix[rows]
 
 
 def _used(rows):
