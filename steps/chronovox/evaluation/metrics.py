@@ -9,6 +9,7 @@ a prior of their own, `effective_prior`. Cllr: Brümmer and du Preez,
 de Villiers, "The BOSARIS toolkit" (2013).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -232,10 +233,13 @@ class SortedTrials:
         """
         targets = self.scores[self.is_target]
         nontargets = self.scores[~self.is_target]
-        position = np.arange(len(targets) - 1)
-        above = len(nontargets) * position // len(targets)
-        met = nontargets[len(nontargets) - 1 - above] < targets[:-1]
-        first = int(np.argmax(met)) if met.any() else len(targets) - 1
+        num_targets, last = len(targets), len(nontargets) - 1
+
+        def met(missed: int) -> bool:  # once it is, it stays so
+            above = len(nontargets) * missed // num_targets
+            return bool(nontargets[last - above] < targets[missed])
+
+        first = bisect_left(range(num_targets - 1), True, key=met)
         return first / len(targets)
 
 
