@@ -46,13 +46,12 @@ for seed in "${seeds[@]}"; do
       rm -rf "$work/data/audio" "$work/fbank" # 2 GB a world
     fi
     echo "world seed $seed, ageing $dose, random trials, cosine:"
-    tests/full/gap_report.py "$work/data/test" "$work/data/test/trials/random" \
-      "${scores%.json}" | tee "$work/gap_report.txt"
-    # rise VALUE [LOW, HIGH]
-    awk -v dose="$dose" '$1 == "rise" {
-      low = substr($3, 2) + 0
-      if ((dose == 0 && low > 0) || (dose > 0 && low <= 0)) exit 1
-    }' "$work/gap_report.txt" || {
+    steps/measure_conditions.py "$work/data/test" "$work/data/test/trials/random" \
+      "${scores%.json}" "$work/exp/results"
+    # value $7, eer_lo $12
+    awk -F '\t' -v dose="$dose" '$7 == "20+ minus 0-5" {
+      seen = 1; wrong = (dose == 0 && $12 > 0) || (dose > 0 && $12 <= 0)
+    } END { exit wrong || !seen }' "$work/exp/results/conditions.tsv" || {
       echo "tests/full/run.sh: that is not what ageing $dose must give" >&2
       failed=1
     }

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""Break the error rate of a list down by gender, age, years between, and so on.
+
+Usage: steps/measure_conditions.py [--draws N] DATA TRIALS SCORES [SCORES ...] \\
+           RESULTS_DIR
+  e.g.: steps/measure_conditions.py data/test data/test/trials/random \\
+            exp/xvector_aam_s1/scores_test/random.plda exp/results
+
+Conditions, each left out if DATA lacks its table:
+
+  gender       f, m: of both sides; mixed: of two, which no target is
+  nationality  of the enrolment speaker (spk2nationality)
+  age          of the enrolment, in years (utt2age)
+  duration     of the shorter side, in thirds of the list (utt2dur)
+  gap          years between both sides of a target, by session2date (ISO dates or day
+               numbers) and utt2session, where these are not there by utt2age
+  session      a target of one session, of different sessions (utt2session)
+
+Non-targets are those of the value; but for gap and session they are all of the list, so
+that the values differ in their targets alone. `20+ minus 0-5` is the rise of the EER
+from the first gap to the last, its interval from the same draws of speakers for both.
+
+Where a table lacks a speaker or an utterance, its trials are counted as `unknown`. That
+and a value with trials of one kind only, or targets of fewer than 5 speakers, has no
+rates. An enrolment of several utterances has the mean of their ages and days, the sum
+of their durations, and all of their sessions.
+
+Prints a table: the trials, the speakers with a target (n_spk), EER in percent with its
+95 % interval over speakers, minDCF at prior 0.05 and, of log-likelihood ratios, actDCF
+at 0.05 and Cllr. Writes them to RESULTS_DIR/conditions.tsv and, the EER as a fraction,
+conditions.json; rows of before of the same system and list are replaced.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from chronovox import cli
+from chronovox.cli import UserError, log
+from chronovox.evaluation import bootstrap, conditions, results
+from chronovox.evaluation.conditions import UNKNOWN, Condition
+from chronovox.evaluation.metrics import SortedTrials
+from chronovox.scoring import name_below, read_info, read_scores
+from chronovox.scoring.enrolments import read_speakers
+from chronovox.trials import read_trials
+from chronovox.trials.lists import Speakers
+
+PRIOR = 0.05
+COUNTS = "n_target", "n_nontarget", "n_spk"
+RATES = "eer", "eer_lo", "eer_hi", f"mindcf_{PRIOR}", f"actdcf_{PRIOR}", "cllr"
+COLUMNS = (
+    *results.KEY, "condition", "value", *COUNTS, *RATES, "marks", "trials_sha256",
+)  # fmt: skip
+HEADER = (
+    "", "", "targets", "non-targets", "speakers", "EER", "[95 %]", "DCF.05", "actual",
+    "Cllr",
+)  # fmt: skip
+
+
+def get_parser():
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "--draws", type=cli.positive_int, default=1000, help="of speakers; default 1000"
+    )
+    parser.add_argument("data")
+    parser.add_argument("trials")
+    parser.add_argument("scores", nargs="+")
+    parser.add_argument("results_dir")
+    return parser
+
+
+def measure(scores, trials, speakers: Speakers, some, llr: bool, draws):
+    """Counts and rates of `some` of the trials, and the EER of every draw."""
+    is_target, enrol = trials.is_target[some], speakers.enrol[some]
+    row = dict.fromkeys((*COUNTS, *RATES))
+    row["n_target"] = int(is_target.sum())
+    row["n_nontarget"] = len(is_target) - row["n_target"]
+    row["n_spk"] = len(np.unique(enrol[is_target]))
+    if row["n_spk"] < bootstrap.MIN_SPEAKERS or row["n_nontarget"] == 0:
+        return row, None
+    ordered = SortedTrials(scores[some], is_target, (PRIOR,) if llr else ())
+    people = Speakers(speakers.names, enrol, speakers.test[some])
+    drawn = bootstrap.eer_of_draws(ordered, people, draws)
+    curve = ordered.curve()
+    row |= with_interval(curve.eer(), drawn)
+    row[f"mindcf_{PRIOR}"] = curve.min_dcf(PRIOR)
+    if llr:
+        row |= {f"actdcf_{PRIOR}": curve.act_dcf(PRIOR), "cllr": curve.cllr()}
+    return row, drawn
+
+
+def with_interval(eer: float, drawn: np.ndarray) -> dict:
+    """A rate, or a difference of rates, and its interval."""
+    low, high = bootstrap.interval(drawn) or (None, None)
+    return {"eer": eer, "eer_lo": low, "eer_hi": high}
+
+
+def break_down(
+    condition: Condition, scores, trials, speakers: Speakers, llr: bool, draws
+) -> list[dict]:
+    """A row for each value that has trials; of gaps, one more of the rise."""
+    rows, drawn = {}, {}
+    for value in (*condition.values, UNKNOWN):
+        some = condition.trials(value, trials.is_target)
+        if not (some & trials.is_target if condition.of_targets else some).any():
+            continue
+        rows[value], of_draws = measure(scores, trials, speakers, some, llr, draws)
+        if of_draws is not None:
+            drawn[value] = of_draws
+    first, last = condition.values[0], condition.values[-1]
+    if condition.name == "gap" and {first, last} <= drawn.keys():
+        rise = rows[last]["eer"] - rows[first]["eer"]
+        rows[f"{last} minus {first}"] = {
+            **dict.fromkeys((*COUNTS, *RATES)),
+            **with_interval(rise, drawn[last] - drawn[first]),
+        }
+    return [
+        {"condition": condition.name, "value": value, **row}
+        for value, row in rows.items()
+    ]
+
+
+def to_lines(table: list[dict]) -> list[str]:
+    """The lines of conditions.tsv."""
+    cells = ([results.cell(row, name) for name in COLUMNS] for row in table)
+    return ["\t".join(line) for line in (COLUMNS, *cells)]
+
+
+def show(rows: list[dict]) -> None:
+    """Print the rows of a score file."""
+    table, before = [HEADER], None
+    for row in rows:
+        eer, low, high = (
+            "-" if row[name] is None else f"{100 * row[name]:.2f}"
+            for name in ("eer", "eer_lo", "eer_hi")
+        )
+        costs = ("-" if row[n] is None else f"{row[n]:.3f}" for n in RATES[3:])
+        name = row["condition"] if row["condition"] != before else ""
+        counts = (results.cell(row, count) for count in COUNTS)
+        table.append((name, row["value"], *counts, eer, f"[{low}, {high}]", *costs))
+        before = row["condition"]
+    first = rows[0]
+    marks = f" (marked: {', '.join(first['marks'])})" if first["marks"] else ""
+    print(
+        f"{first['model']}, {first['backend']}{marks}: {first['data']}, trials "
+        f"{first['trials']}"
+    )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        words = [
+            word.ljust(width) if place < 2 else word.rjust(width)
+            for place, (word, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print(("  " + "  ".join(words)).rstrip())
+    print()
+
+
+def main(argv=None) -> int:
+    args = get_parser().parse_args(argv)
+    data, trials = Path(args.data), read_trials(args.trials)
+    speakers = trials.speakers(read_speakers(data), data / "utt2spk")
+    draws = bootstrap.draw_speakers(len(speakers.names), args.draws)
+    found, missing = conditions.find(data, trials, speakers)
+    if missing:
+        log.warning("%s has no table for: %s", data, "; ".join(missing))
+    if not found:
+        raise UserError(f"{data}: there is no table of any condition: add one")
+    rows: dict[tuple, list[dict]] = {}
+    for path in args.scores:
+        info = read_info(path, trials)
+        scores = read_scores(path, trials)
+        common = {
+            "model": info["model"], "data": name_below("data", data),
+            "trials": Path(trials.path).name, "backend": info["backend"],
+            "seed": info["seed"],
+        }  # fmt: skip
+        key = results.key_of(common)
+        if key in rows:
+            raise UserError(f"{path}: another of the score files is of the same system")
+        beside = {name: info[name] for name in ("marks", "trials_sha256")}
+        rows[key] = [
+            {**common, **row, **beside}
+            for condition in found
+            for row in break_down(
+                condition, scores, trials, speakers, info["llr"], draws
+            )
+        ]
+    out = [row for group in rows.values() for row in group]
+    table = Path(args.results_dir) / "conditions.json"
+    results.update_table(table, out, results.KEY, to_lines)
+    for group in rows.values():
+        show(group)
+    log.info("%d score files in, %d rows out to %s", len(rows), len(out), table)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
