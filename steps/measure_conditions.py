@@ -8,7 +8,7 @@ Usage: steps/measure_conditions.py [--draws N] DATA TRIALS SCORES [SCORES ...] \
 
 Conditions, each left out if DATA lacks its table:
 
-  gender       f, m: of both sides; mixed: of two, which no target is
+  gender       f, m: of both sides; mixed: of two, as some non-targets are
   nationality  of the enrolment speaker (spk2nationality)
   age          of the enrolment, in years (utt2age)
   duration     of the shorter side, in thirds of the list (utt2dur)
@@ -98,12 +98,12 @@ def with_interval(eer: float, drawn: np.ndarray) -> dict:
 def break_down(
     condition: Condition, scores, trials, speakers: Speakers, llr: bool, draws
 ) -> list[dict]:
-    """A row for each value that has trials; of gaps, one more of the rise."""
+    """A row for each value; of gaps, one more of the rise."""
     rows, drawn = {}, {}
-    for value in (*condition.values, UNKNOWN):
+    counted = trials.is_target if condition.of_targets else True
+    unknown = [UNKNOWN] if ((condition.code < 0) & counted).any() else []
+    for value in (*condition.values, *unknown):
         some = condition.trials(value, trials.is_target)
-        if not (some & trials.is_target if condition.of_targets else some).any():
-            continue
         rows[value], of_draws = measure(scores, trials, speakers, some, llr, draws)
         if of_draws is not None:
             drawn[value] = of_draws

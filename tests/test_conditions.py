@@ -166,7 +166,8 @@ def test_every_value_as_told_by_a_loop(data):
         ])  # fmt: skip
         bounds = row["eer_lo"], row["eer_hi"]
         assert bounds == pytest.approx(bootstrap.interval(drawn))
-    assert not [row for row in rows if row["value"] == "10-15"]  # no target is of it
+    none = find(rows, "gap", "10-15")
+    assert none["n_target"] == 0 and none["n_nontarget"] == 360 and none["eer"] is None
     rise = find(rows, "gap", "20+ minus 0-5")
     values = [find(rows, "gap", value)["eer"] for value in ("0-5", "20+")]
     assert rise["eer"] == pytest.approx(values[1] - values[0])
@@ -185,6 +186,12 @@ def test_what_is_counted_but_not_rated(data):
         own = [row["n_target"] for row in rows if row["condition"] == name]
         assert sum(own) == 288, value
     assert not [row for row in rows if row["value"] == "unknown"]
+    listed = data / "trials/random"
+    pairs = (line.split() for line in listed.read_text().splitlines())
+    alike = [p for p in pairs if (int(p[0][1:3]) - int(p[1][1:3])) % 2 == 0]
+    listed.write_text("".join(" ".join(pair) + "\n" for pair in alike))
+    rows = measure(data, make_scores(data))
+    assert not [row for row in rows if row["value"] == "mixed"]
 
 
 def test_scores_that_are_no_ratios_have_no_actual_costs(data):

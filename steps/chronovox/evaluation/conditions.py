@@ -138,7 +138,8 @@ def _trait(name: str, path: Path, speakers: Speakers, mixed: str | None = None):
     if mixed:
         other = of_speaker[speakers.test]
         differ = np.where((code < 0) | (other < 0), -1, len(values))
-        code, values = np.where(code == other, code, differ), [*values, mixed]
+        code = np.where(code == other, code, differ)
+        values += [mixed] if (code == len(values)).any() else []
     return Condition(name, values, code)
 
 
