@@ -145,13 +145,7 @@ def show(rows: list[dict]) -> None:
         f"{first['model']}, {first['backend']}{marks}: {first['data']}, trials "
         f"{first['trials']}"
     )
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        words = [
-            word.ljust(width) if place < 2 else word.rjust(width)
-            for place, (word, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        print(("  " + "  ".join(words)).rstrip())
+    print("\n".join(results.aligned(table, num_left=2)))
     print()
 
 
