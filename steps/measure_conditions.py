@@ -40,7 +40,7 @@ from chronovox.cli import UserError, log
 from chronovox.evaluation import bootstrap, conditions, results
 from chronovox.evaluation.conditions import UNKNOWN, Condition
 from chronovox.evaluation.metrics import SortedTrials
-from chronovox.scoring import name_below, read_info, read_scores
+from chronovox.scoring import read_info, read_scores
 from chronovox.scoring.enrolments import read_speakers
 from chronovox.trials import read_trials
 from chronovox.trials.lists import Speakers
@@ -163,11 +163,7 @@ def main(argv=None) -> int:
     for path in args.scores:
         info = read_info(path, trials)
         scores = read_scores(path, trials)
-        common = {
-            "model": info["model"], "data": name_below("data", data),
-            "trials": Path(trials.path).name, "backend": info["backend"],
-            "seed": info["seed"],
-        }  # fmt: skip
+        common = results.identity(info, data, trials)
         key = results.key_of(common)
         if key in rows:
             raise UserError(f"{path}: another of the score files is of the same system")

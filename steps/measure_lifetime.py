@@ -23,8 +23,8 @@ theirs. For each bin:
   actdcf_P   of log-likelihood ratios alone: the cost at the Bayes threshold of prior P,
   cllr_loss  and Cllr less the least Cllr; against all non-targets of TRIALS
 
-and of the list far_P, the false-alarm rate that it has at the threshold, and doubling_P,
-the time at which frr_P, straight between the mean times of the bins, is first twice
+and of the list far_P, the false-alarm rate that it has at the threshold, and the time
+of doubling, at which frr_P, straight between the mean times of the bins, is first twice
 that of the first bin. A bin with targets of fewer than 5 speakers has no rates; the
 first bin is the first that has. Mind that bins may hold different speakers.
 
@@ -34,11 +34,10 @@ may so be `-`, not within the bins. A draw without a miss in the first bin count
 where there are some; if the list itself has none there, no time is told.
 
 Prints a table, rates in percent, and writes it to RESULTS_DIR/lifetime.tsv and, rates
-as fractions, each with its interval, lifetime.json. What stood there of the same system,
-list and unit is replaced.
+as fractions, each with its interval, lifetime.json. What stood there of the same
+system, list and unit is replaced.
 """
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +45,14 @@ import numpy as np
 from chronovox import cli
 from chronovox.cli import UserError, log
 from chronovox.evaluation import bootstrap, conditions, lifetime, results
-from chronovox.evaluation.lifetime import LLR_COSTS, ONE_IN, Scored
+from chronovox.evaluation.lifetime import ONE_IN, Scored, number
+from chronovox.evaluation.metrics import MIN_ERRORS
 from chronovox.scoring import name_below, read_info, read_scores
 from chronovox.scoring.enrolments import read_speakers
 from chronovox.trials import read_trials
 
-BINS = {"years": (0, 2, 5, 10, 15, 20), "days": (0, 1, 7, 14, 30, 60, 90)}
+BINS = {"years": "0 2 5 10 15 20", "days": "0 1 7 14 30 60 90"}
 SYSTEM = "model", "seed", "config", "backend"
-RATES = *(f"frr_{rate}" for rate in ONE_IN), "shift", *LLR_COSTS
-ALL = *RATES, *(f"{name}_{rate}" for name in ("far", "doubling") for rate in ONE_IN)
-KEY = *results.KEY, "unit"
-EDGES = "low", "high", "center", "n_target", "n_spk"
 HEADER = (
     "", "mean", "targets", "speakers", "FRR at 1 %", "[95 %]", "at 0.1 %", "[95 %]",
     "shift", "[95 %]", "DCF.01", ".05", "Cllr lost",
@@ -65,7 +61,9 @@ HEADER = (
 
 def get_parser():
     parser = cli.parser(__doc__)
-    parser.add_argument("--unit", choices=BINS, default="years", help="default: years")
+    parser.add_argument(
+        "--unit", choices=list(BINS), default="years", help="default: years"
+    )
     parser.add_argument(
         "--bins", type=edges, metavar="NUMBERS",
         help=f"where bins begin, split at blanks; the last has no end; default: {BINS}",
@@ -82,14 +80,15 @@ def get_parser():
 
 def edges(text: str) -> tuple[float, ...]:
     """Rising numbers from 0 on."""
-    values = tuple(float(word) for word in text.split())
-    rising = all(low < high for low, high in pairwise((-1e-9, *values, np.inf)))
-    if not values or values[0] < 0 or not rising:
+    values = [float(word) for word in text.split()]
+    if not values or values != sorted(set(values)) or values[0] < 0:
+        raise ValueError(text)
+    if not np.isfinite(values).all():
         raise ValueError(text)
     return tuple(int(value) if value.is_integer() else value for value in values)
 
 
-class List:
+class ScoredList:
     """A data directory, a list of trials, and their scores."""
 
     def __init__(self, data: str, trials: str, scores: str):
@@ -97,18 +96,16 @@ class List:
         self.trials = read_trials(trials)
         self.info = read_info(scores, self.trials)
         self.scores = read_scores(scores, self.trials)
-        for label, some in (
-            ("", self.trials.is_target),
-            ("non-", ~self.trials.is_target),
-        ):
-            if not some.any():
-                raise UserError(f"{trials}: there is no {label}target trial")
+        is_target = self.trials.is_target
+        if is_target.all() or not is_target.any():
+            kind = "non-target" if is_target.all() else "target"
+            raise UserError(f"{trials}: there is no {kind} trial")
         self.speakers = self.trials.speakers(
             read_speakers(self.data), self.data / "utt2spk"
         )
 
 
-def check_pair(dev: List, test: List) -> None:
+def check_pair(dev: ScoredList, test: ScoredList) -> None:
     """Raise UserError if scores are of two systems, or lists share speakers."""
     for name in SYSTEM:
         values = dev.info[name], test.info[name]
@@ -125,7 +122,7 @@ def check_pair(dev: List, test: List) -> None:
         )
 
 
-def gaps_of(test: List, unit: str) -> np.ndarray:
+def gaps_of(test: ScoredList, unit: str) -> np.ndarray:
     """The time between the sides of each trial, NaN where it is not known."""
     keys = conditions.Keys(test.data, test.trials)
     times = keys.years() if unit == "years" else keys.days()
@@ -144,7 +141,7 @@ def gaps_of(test: List, unit: str) -> np.ndarray:
     return gap
 
 
-def fix_thresholds(dev: List) -> tuple[dict[str, float], float]:
+def fix_thresholds(dev: ScoredList) -> tuple[dict[str, float], float]:
     """The thresholds, and the standard deviation of the scores that they are of."""
     nontargets = dev.scores[~dev.trials.is_target]
     fixed = lifetime.thresholds(nontargets)
@@ -153,15 +150,18 @@ def fix_thresholds(dev: List) -> tuple[dict[str, float], float]:
         raise UserError(
             f"{where}: too few to fix a threshold: it takes 100 for 1 %, 1000 for 0.1 %"
         )
-    for rate, number in ONE_IN.items():
+    for rate, one_in in ONE_IN.items():
+        few = len(nontargets) // one_in
         if np.isnan(fixed[rate]):
-            log.warning("%s: no threshold for %s: it takes %d", where, rate, number)
+            log.warning("%s: no threshold for %s: it takes %d", where, rate, one_in)
+        elif few < MIN_ERRORS:
+            log.warning("%s: that for %s rests on %d false alarms", where, rate, few)
     if np.ptp(nontargets) == 0:
         raise UserError(f"{dev.path}: all non-targets have one score: score again")
     return fixed, float(nontargets.std())
 
 
-def measure(dev: List, test: List, unit: str, bins, num_draws: int) -> dict:
+def measure(dev: ScoredList, test: ScoredList, unit: str, bins, num_draws: int) -> dict:
     """The row of a system, list and unit."""
     check_pair(dev, test)
     fixed, unit_score = fix_thresholds(dev)
@@ -178,48 +178,21 @@ def measure(dev: List, test: List, unit: str, bins, num_draws: int) -> dict:
             f"{test.trials.path}: no bin has targets of {bootstrap.MIN_SPEAKERS} "
             f"speakers: choose other --bins (in {unit})"
         )
-    info = test.info
     return {
-        "model": info["model"], "data": name_below("data", test.data),
-        "trials": Path(test.trials.path).name, "backend": info["backend"],
-        "seed": info["seed"], "unit": unit,
+        **results.identity(test.info, test.data, test.trials),
+        "unit": unit,
         "dev_trials": f"{name_below('data', dev.data)}/{Path(dev.trials.path).name}",
         "thresholds": {r: None if np.isnan(x) else x for r, x in fixed.items()},
         "far": lifetime.false_alarm_rates(scored, fixed),
         "bins": rows, "doubling": doubling,
-        "marks": sorted({*dev.info["marks"], *info["marks"]}),
-        "trials_sha256": info["trials_sha256"],
+        "marks": sorted({*dev.info["marks"], *test.info["marks"]}),
+        "trials_sha256": test.info["trials_sha256"],
     }  # fmt: skip
 
 
-def number(value, name: str, digits: int = 3) -> str:
-    """A number as text, rates in percent; others have a digit more."""
-    if value is None or isinstance(value, int):
-        return "-" if value is None else str(value)
-    if name.startswith(("frr", "far")):
-        return f"{100 * value:.{digits}f}"
-    return f"{value:.{digits + 1}f}"
-
-
-def to_lines(table: list[dict]) -> list[str]:
-    """The lines of lifetime.tsv: one for each bin."""
-    spread = [f"{name}{end}" for name in ALL for end in ("", "_lo", "_hi")]
-    lines = ["\t".join([*KEY, "dev_trials", *EDGES, *spread])]
-    for row in table:
-        common = [results.cell(row, name) for name in (*KEY, "dev_trials")]
-        of_list = [row[name][rate] for name in ("far", "doubling") for rate in ONE_IN]
-        for one in row["bins"]:
-            cells = [*common, *(number(one[name], name) for name in EDGES)]
-            triples = [*(one[name] for name in RATES), *of_list]
-            for name, values in zip(ALL, triples, strict=True):
-                cells += [number(value, name) for value in values or [None] * 3]
-            lines.append("\t".join(cells))
-    return lines
-
-
-def interval(values: list | None, name: str) -> list[str]:
+def interval(values: list | None, name: str, digits: int = 2) -> list[str]:
     """Cells of a value and of its interval."""
-    value, low, high = (number(x, name, 2) for x in values or [None] * 3)
+    value, low, high = (number(x, name, digits) for x in values or [None] * 3)
     return [value, f"[{low}, {high}]"]
 
 
@@ -233,15 +206,16 @@ def show(row: dict) -> None:
     table = [HEADER]
     for one in row["bins"]:
         end = "+" if one["high"] is None else f"-{one['high']}"
-        cells = [number(one[name], name, 0) for name in EDGES[2:]]
-        for name in RATES[:3]:
+        cells = [number(one[name], name, 0) for name in lifetime.EDGES[2:]]
+        for name in lifetime.RATES[:3]:
             cells += interval(one[name], name)
-        costs = [number((one[name] or [None])[0], name, 2) for name in LLR_COSTS]
-        table.append((f"{one['low']}{end}", *cells, *costs))
+        for name in lifetime.LLR_COSTS:
+            cells += interval(one[name], name)[:1]
+        table.append((f"{one['low']}{end}", *cells))
     print("\n".join(results.aligned(table)))
     for rate in ONE_IN:
         value, bounds = interval(row["far"][rate], "far")
-        time, later = interval(row["doubling"][rate], "doubling")
+        time, later = interval(row["doubling"][rate], "doubling", 0)
         print(
             f"  at {100 * float(rate):g} %: false alarms of this list {value} {bounds} "
             f"%; misses double after {time} {later} {row['unit']}"
@@ -251,11 +225,12 @@ def show(row: dict) -> None:
 
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
-    dev = List(args.data_dev, args.trials_dev, args.scores_dev)
-    test = List(args.data, args.trials, args.scores)
-    row = measure(dev, test, args.unit, args.bins or BINS[args.unit], args.draws)
+    dev = ScoredList(args.data_dev, args.trials_dev, args.scores_dev)
+    test = ScoredList(args.data, args.trials, args.scores)
+    bins = args.bins or edges(BINS[args.unit])
+    row = measure(dev, test, args.unit, bins, args.draws)
     path = Path(args.results_dir) / "lifetime.json"
-    results.update_table(path, [row], KEY, to_lines)
+    results.update_table(path, [row], lifetime.KEY, lifetime.to_lines)
     show(row)
     log.info("%d bins out to %s", len(row["bins"]), path)
     return 0

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import coo_array
 
-from chronovox.evaluation import bootstrap
+from chronovox.evaluation import bootstrap, results
 from chronovox.evaluation.bootstrap import LEVEL, MIN_SPEAKERS
 from chronovox.evaluation.conditions import bins
 from chronovox.evaluation.metrics import SortedTrials
@@ -20,7 +20,12 @@ from chronovox.trials.lists import Speakers
 # False-alarm rates at which thresholds are fixed: one in so many.
 ONE_IN = {"0.01": 100, "0.001": 1000}
 PRIORS = 0.01, 0.05
-LLR_COSTS = (*(f"actdcf_{prior}" for prior in PRIORS), "cllr_loss")
+LLR_COSTS = *(f"actdcf_{prior}" for prior in PRIORS), "cllr_loss"
+# Of a bin, what tells it and what has an interval; of a list; what tells a list's row.
+EDGES = "low", "high", "center", "n_target", "n_spk"
+RATES = *(f"frr_{rate}" for rate in ONE_IN), "shift", *LLR_COSTS
+ALL = *RATES, *(f"{name}_{rate}" for name in ("far", "doubling") for rate in ONE_IN)
+KEY = *results.KEY, "unit"
 
 
 @dataclass(frozen=True)
@@ -189,3 +194,28 @@ def doubling_time(centers, rates) -> float:
     before = after - 1
     share = (goal - rates[before]) / (rates[after] - rates[before])
     return float(centers[before] + share * (centers[after] - centers[before]))
+
+
+def number(value, name: str, digits: int = 3) -> str:
+    """A number as text, rates in percent; others have a digit more."""
+    if value is None or isinstance(value, int):
+        return "-" if value is None else str(value)
+    if name.startswith(("frr", "far")):
+        return f"{100 * value:.{digits}f}"
+    return f"{value:.{digits + 1}f}"
+
+
+def to_lines(table: list[dict]) -> list[str]:
+    """The lines of lifetime.tsv: one for each bin."""
+    spread = [f"{name}{end}" for name in ALL for end in ("", "_lo", "_hi")]
+    lines = ["\t".join([*KEY, "dev_trials", *EDGES, *spread])]
+    for row in table:
+        common = [results.cell(row, name) for name in (*KEY, "dev_trials")]
+        of_list = [row[name][rate] for name in ("far", "doubling") for rate in ONE_IN]
+        for one in row["bins"]:
+            cells = [*common, *(number(one[name], name) for name in EDGES)]
+            triples = [*(one[name] for name in RATES), *of_list]
+            for name, values in zip(ALL, triples, strict=True):
+                cells += [number(value, name) for value in values or [None] * 3]
+            lines.append("\t".join(cells))
+    return lines
