@@ -40,6 +40,8 @@ from chronovox.cli import UserError, log
 from chronovox.evaluation import bootstrap, conditions, results
 from chronovox.evaluation.conditions import UNKNOWN, Condition
 from chronovox.evaluation.metrics import SortedTrials
+from chronovox.evaluation.tables import Table, aligned
+from chronovox.files import write_lines
 from chronovox.scoring import read_info, read_scores
 from chronovox.scoring.enrolments import read_speakers
 from chronovox.trials import read_trials
@@ -126,6 +128,18 @@ def to_lines(table: list[dict]) -> list[str]:
     return ["\t".join(line) for line in (COLUMNS, *cells)]
 
 
+def check(row: dict) -> None:
+    """Raise KeyError or TypeError for a row that this script did not write."""
+    for name in COLUMNS:
+        results.cell({name: row[name]}, name)
+
+
+TABLE = Table(
+    "conditions.json", results.KEY, check, "steps/measure_conditions.py",
+    "measure again",
+)  # fmt: skip
+
+
 def show(rows: list[dict]) -> None:
     """Print the rows of a score file."""
     table, before = [HEADER], None
@@ -145,7 +159,7 @@ def show(rows: list[dict]) -> None:
         f"{first['model']}, {first['backend']}{marks}: {first['data']}, trials "
         f"{first['trials']}"
     )
-    print("\n".join(results.aligned(table, num_left=2)))
+    print("\n".join(aligned(table, num_left=2)))
     print()
 
 
@@ -177,7 +191,8 @@ def main(argv=None) -> int:
         ]
     out = [row for group in rows.values() for row in group]
     table = Path(args.results_dir) / "conditions.json"
-    results.update_table(table, out, results.KEY, to_lines)
+    with TABLE.updated(args.results_dir, out) as rows_now:
+        write_lines(table.with_suffix(".tsv"), to_lines(rows_now))
     for group in rows.values():
         show(group)
     log.info("%d score files in, %d rows out to %s", len(rows), len(out), table)

@@ -47,6 +47,8 @@ from chronovox.cli import UserError, log
 from chronovox.evaluation import bootstrap, conditions, lifetime, results
 from chronovox.evaluation.lifetime import ONE_IN, Scored, number
 from chronovox.evaluation.metrics import MIN_ERRORS
+from chronovox.evaluation.tables import aligned
+from chronovox.files import write_lines
 from chronovox.scoring import name_below, read_info, read_scores
 from chronovox.scoring.enrolments import read_speakers
 from chronovox.trials import read_trials
@@ -212,7 +214,7 @@ def show(row: dict) -> None:
         for name in lifetime.LLR_COSTS:
             cells += interval(one[name], name)[:1]
         table.append((f"{one['low']}{end}", *cells))
-    print("\n".join(results.aligned(table)))
+    print("\n".join(aligned(table)))
     for rate in ONE_IN:
         value, bounds = interval(row["far"][rate], "far")
         time, later = interval(row["doubling"][rate], "doubling", 0)
@@ -230,7 +232,8 @@ def main(argv=None) -> int:
     bins = args.bins or edges(BINS[args.unit])
     row = measure(dev, test, args.unit, bins, args.draws)
     path = Path(args.results_dir) / "lifetime.json"
-    results.update_table(path, [row], lifetime.KEY, lifetime.to_lines)
+    with lifetime.TABLE.updated(args.results_dir, [row]) as rows:
+        write_lines(path.with_suffix(".tsv"), lifetime.to_lines(rows))
     show(row)
     log.info("%d bins out to %s", len(row["bins"]), path)
     return 0

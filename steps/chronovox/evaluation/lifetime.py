@@ -15,6 +15,7 @@ from chronovox.evaluation import bootstrap, results
 from chronovox.evaluation.bootstrap import LEVEL, MIN_SPEAKERS
 from chronovox.evaluation.conditions import bins
 from chronovox.evaluation.metrics import SortedTrials
+from chronovox.evaluation.tables import Table
 from chronovox.trials.lists import Speakers
 
 # False-alarm rates at which thresholds are fixed: one in so many.
@@ -219,3 +220,15 @@ def to_lines(table: list[dict]) -> list[str]:
                 cells += [number(value, name) for value in values or [None] * 3]
             lines.append("\t".join(cells))
     return lines
+
+
+def _check(row: dict) -> None:
+    """Raise KeyError, TypeError or ValueError for a row that no step wrote."""
+    for name in (*KEY, "dev_trials"):
+        results.cell({name: row[name]}, name)
+    to_lines([row])
+
+
+TABLE = Table(
+    "lifetime.json", KEY, _check, "steps/measure_lifetime.py", "measure again"
+)

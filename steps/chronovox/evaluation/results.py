@@ -8,6 +8,8 @@ from pathlib import Path
 from chronovox.cli import UserError
 from chronovox.evaluation.tables import Table
 from chronovox.files import write_lines
+from chronovox.scoring import name_below
+from chronovox.trials import Trials
 
 KEY = ("model", "data", "trials", "backend", "seed")
 COLUMNS = (
@@ -23,6 +25,15 @@ def columns(rows: list[dict]) -> list[str]:
     """COLUMNS, and on their right the costs at whatever other priors rows have."""
     more = {name for row in rows for name in row if name.startswith(_COSTS[:2])}
     return [*COLUMNS, *sorted(more.difference(COLUMNS))]
+
+
+def identity(info: dict, data, trials: Trials) -> dict:
+    """What KEY names of a score file; info: what stands beside it."""
+    return {
+        "model": info["model"], "data": name_below("data", data),
+        "trials": Path(trials.path).name, "backend": info["backend"],
+        "seed": info["seed"],
+    }  # fmt: skip
 
 
 def cell(row: dict, name: str) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from chronovox.files import atomic_write
 class Table:
     """A file in a folder of results.
 
-    key: the columns that tell a row from the others. check: raises KeyError, TypeError
+    key: the columns that tell a row from the others, or a group of rows that are made
+    together and keep their order. check: raises KeyError, TypeError
     or ValueError for a row that no step wrote. step: the script that makes it; remedy:
     how a damaged one is made again.
     """
@@ -40,7 +41,9 @@ class Table:
                 self.check(row)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file: run {self.step}") from None
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (
+            ValueError, KeyError, TypeError, AttributeError, RecursionError
+        ) as error:  # fmt: skip
             raise UserError(
                 f"{path}: damaged ({error!r}): remove it and {self.remedy}"
             ) from None
@@ -74,6 +77,19 @@ class Table:
             str(row[name]).rjust(10) if name == "seed" else str(row[name])
             for name in self.key
         )
+
+
+def aligned(table: list[Sequence[str]], num_left: int = 1) -> list[str]:
+    """Lines of equally long rows of cells; all but the first columns to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for row in table:
+        words = [
+            word.ljust(width) if place < num_left else word.rjust(width)
+            for place, (word, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(("  " + "  ".join(words)).rstrip())
+    return lines
 
 
 @contextlib.contextmanager
