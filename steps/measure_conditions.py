@@ -71,24 +71,28 @@ def get_parser():
     return parser
 
 
-def measure(scores, trials, speakers: Speakers, some, llr: bool, draws):
-    """Counts and rates of `some` of the trials, and the EER of every draw."""
-    is_target, enrol = trials.is_target[some], speakers.enrol[some]
+def count(trials, speakers: Speakers, some) -> dict:
+    """A row that tells how many of the trials are `some`, without rates."""
+    targets = trials.is_target & some
     row = dict.fromkeys((*COUNTS, *RATES))
-    row["n_target"] = int(is_target.sum())
-    row["n_nontarget"] = len(is_target) - row["n_target"]
-    row["n_spk"] = len(np.unique(enrol[is_target]))
-    if row["n_spk"] < bootstrap.MIN_SPEAKERS or row["n_nontarget"] == 0:
-        return row, None
+    row["n_target"] = int(targets.sum())
+    row["n_nontarget"] = int(some.sum()) - row["n_target"]
+    row["n_spk"] = len(np.unique(speakers.enrol[targets]))
+    return row
+
+
+def measure(scores, trials, speakers: Speakers, some, llr: bool, draws):
+    """Rates of `some` of the trials, and the EER of every draw."""
+    is_target = trials.is_target[some]
     ordered = SortedTrials(scores[some], is_target, (PRIOR,) if llr else ())
-    people = Speakers(speakers.names, enrol, speakers.test[some])
+    people = Speakers(speakers.names, speakers.enrol[some], speakers.test[some])
     drawn = bootstrap.eer_of_draws(ordered, people, draws)
     curve = ordered.curve()
-    row |= with_interval(curve.eer(), drawn)
-    row[f"mindcf_{PRIOR}"] = curve.min_dcf(PRIOR)
+    rates = with_interval(curve.eer(), drawn)
+    rates[f"mindcf_{PRIOR}"] = curve.min_dcf(PRIOR)
     if llr:
-        row |= {f"actdcf_{PRIOR}": curve.act_dcf(PRIOR), "cllr": curve.cllr()}
-    return row, drawn
+        rates |= {f"actdcf_{PRIOR}": curve.act_dcf(PRIOR), "cllr": curve.cllr()}
+    return rates, drawn
 
 
 def with_interval(eer: float, drawn: np.ndarray) -> dict:
@@ -102,15 +106,19 @@ def break_down(
 ) -> list[dict]:
     """A row for each value; of gaps, one more of the rise."""
     rows, drawn = {}, {}
-    counted = trials.is_target if condition.of_targets else True
-    unknown = [UNKNOWN] if ((condition.code < 0) & counted).any() else []
-    for value in (*condition.values, *unknown):
+    for value in condition.values:
         some = condition.trials(value, trials.is_target)
-        rows[value], of_draws = measure(scores, trials, speakers, some, llr, draws)
-        if of_draws is not None:
-            drawn[value] = of_draws
-    first, last = condition.values[0], condition.values[-1]
-    if condition.name == "gap" and {first, last} <= drawn.keys():
+        row = rows[value] = count(trials, speakers, some)
+        if row["n_spk"] >= bootstrap.MIN_SPEAKERS and row["n_nontarget"]:
+            rates, drawn[value] = measure(scores, trials, speakers, some, llr, draws)
+            row |= rates
+    counted = trials.is_target if condition.of_targets else True
+    if ((condition.code < 0) & counted).any():
+        some = condition.trials(UNKNOWN, trials.is_target)
+        rows[UNKNOWN] = count(trials, speakers, some)
+    ends = condition.values[:1] + condition.values[-1:]
+    if condition.name == "gap" and drawn.keys() >= set(ends):
+        first, last = ends
         rise = rows[last]["eer"] - rows[first]["eer"]
         rows[f"{last} minus {first}"] = {
             **dict.fromkeys((*COUNTS, *RATES)),

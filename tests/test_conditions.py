@@ -271,6 +271,12 @@ def test_what_a_table_lacks_is_counted_as_unknown(data):
         assert row["n_nontarget"] == len(kinds) - sum(kinds), condition
         assert row["eer"] is None
         assert list(row) == list(rows[0])
+    for name in "spk2gender", "utt2age":  # of nobody that is in the list
+        (data / name).write_text("other 30\n")
+    rows = measure(data, path)
+    for condition in "gender", "age":
+        row = find(rows, condition, "unknown")
+        assert (row["n_target"], row["n_spk"], row["eer"]) == (288, 12, None)
 
 
 def test_enrolments_of_several_utterances(data):
