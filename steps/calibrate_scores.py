@@ -12,9 +12,10 @@ systems that it was trained on, in the same order. Where it asks for quality mea
 --quality DIR has those of DATA. A ratio depends on its own trial alone.
 
 Trials that share speakers with the calibration's are refused, unless
---allow-speaker-overlap true, which marks the results; marks of the score files and of
-the calibration are carried on. `gap` is refused for a list whose rules mention age,
-unless targets and non-targets are gap-matched.
+--allow-speaker-overlap true, which marks the results. The very list that it was trained
+on is taken, to fix thresholds on, and marked calibration-list. Marks of the score files
+and of the calibration are carried on. `gap` is refused for a list whose rules mention
+age, unless targets and non-targets are gap-matched.
 
 Writes
   OUT_SCORES       <enrol> <test> <log-likelihood ratio>, natural logarithm
@@ -71,11 +72,12 @@ def main(argv=None) -> int:
     infos = [read_info(path, trials) for path in args.scores]
     calibration.check_systems(trained, folder, args.scores, infos)
     marks = {mark for info in (*infos, *trained.systems) for mark in info["marks"]}
-    marks |= set(
-        origin.find_overlap(
+    if files.sha256(args.trials) == trained.trials_sha256:
+        marks.add(origin.OWN_LIST_MARK)
+    else:
+        marks.update(origin.find_overlap(
             set(speakers.names), [folder / "speakers"], args.allow_speaker_overlap
-        )
-    )
+        ))  # fmt: skip
     made_from = quality.read_made_from(
         quality_dir, measures, infos[0]["embeddings_sha256"]
     )

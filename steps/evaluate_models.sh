@@ -54,7 +54,7 @@ calibrated=()
 # MODEL OUT BACKEND ...: calibrate or fuse the scores of all lists, and of the list that
 # it was trained on, for thresholds.
 calibrate() {
-  local model=$1 out=$2 name overlap=true
+  local model=$1 out=$2 name
   shift 2
   local own
   own=$model/scores_$(basename "$dev")/$dev_trials
@@ -65,10 +65,8 @@ calibrate() {
     local from=$data
     [ "$name" != "$own" ] || from=$dev
     $cmd "$(dirname "$name")/log/$(basename "$name").$out.log" \
-      steps/calibrate_scores.py --allow-speaker-overlap $overlap \
-      "$model/calibrations/$out" "$from" "$from/trials/$(basename "$name")" \
-      "${@/#/$name.}" "$name.$out"
-    overlap=false
+      steps/calibrate_scores.py "$model/calibrations/$out" "$from" \
+      "$from/trials/$(basename "$name")" "${@/#/$name.}" "$name.$out"
   done
 }
 

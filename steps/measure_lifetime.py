@@ -49,7 +49,7 @@ from chronovox.evaluation.lifetime import ONE_IN, Scored, number
 from chronovox.evaluation.metrics import MIN_ERRORS
 from chronovox.evaluation.tables import aligned
 from chronovox.files import write_lines
-from chronovox.scoring import name_below, read_info, read_scores
+from chronovox.scoring import name_below, origin, read_info, read_scores
 from chronovox.scoring.enrolments import read_speakers
 from chronovox.trials import read_trials
 
@@ -187,7 +187,9 @@ def measure(dev: ScoredList, test: ScoredList, unit: str, bins, num_draws: int) 
         "thresholds": {r: None if np.isnan(x) else x for r, x in fixed.items()},
         "far": lifetime.false_alarm_rates(scored, fixed),
         "bins": rows, "doubling": doubling,
-        "marks": sorted({*dev.info["marks"], *test.info["marks"]}),
+        "marks": sorted(
+            {*dev.info["marks"], *test.info["marks"]} - {origin.OWN_LIST_MARK}
+        ),
         "trials_sha256": test.info["trials_sha256"],
     }  # fmt: skip
 

@@ -94,13 +94,13 @@ def main(argv=None) -> int:
     except UserError as error:
         raise UserError(f"{args.trials}: {error}") from None
     cohort = made_from.get("backend") if "cohort" in settings.quality else None
-    trained = Calibration(settings, systems, cohort, weights)
+    sha256 = files.sha256(args.trials)
+    trained = Calibration(settings, systems, cohort, weights, sha256)
     warn(trained, regressors, args.trials)
     both = np.concatenate([speakers.enrol, speakers.test])
     counts = np.bincount(both, minlength=len(speakers.names)).tolist()
     calibration.save(
-        trained, out, dict(zip(speakers.names, counts, strict=True)),
-        {"trials": args.trials, "trials_sha256": files.sha256(args.trials)},
+        trained, out, dict(zip(speakers.names, counts, strict=True))
     )  # fmt: skip
     llrs, is_target = trained.llrs(regressors), trials.is_target
     log.info(

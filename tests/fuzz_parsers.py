@@ -340,13 +340,13 @@ WEIGHTS = "offset -1.5\nm/cosine 7.25\nnorm 1e-05\n"
 def calibration_parser(name, share, replaced: str, seeds, tokens):
     @parser(f"calibration {name}", share, seeds, tokens)
     def parse(content, folder):
-        about = {"systems": [SYSTEM], "cohort": None}
+        about = {"systems": [SYSTEM], "cohort": None, "trials_sha256": "ab"}
         put(folder, b"quality: [norm]\n", "config.yaml")
         put(folder, WEIGHTS.encode(), "weights")
         put(folder, json.dumps(about).encode(), "systems.json")
         put(folder, content, replaced)
         found = calibration.load(folder)
-        calibration.save(found, folder / "again", {"a": 4}, {})
+        calibration.save(found, folder / "again", {"a": 4})
         same(found, calibration.load(folder / "again"))
         calibration.check_systems(found, folder, ["x"], found.systems)
 
@@ -354,7 +354,10 @@ def calibration_parser(name, share, replaced: str, seeds, tokens):
 def system_seeds() -> tuple[bytes, ...]:
     systems = SYSTEM, SYSTEM | {"seed": None, "system_sha256": None, "marks": ["x"]}
     return tuple(
-        json.dumps({"systems": [system], "cohort": cohort}, indent=indent).encode()
+        json.dumps(
+            {"systems": [system], "cohort": cohort, "trials_sha256": "ab"},
+            indent=indent,
+        ).encode()
         for system, cohort, indent in zip(systems, (None, "ef"), (None, 2), strict=True)
     )
 

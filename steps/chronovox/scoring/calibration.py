@@ -53,13 +53,15 @@ class Calibration:
     """The ratio is `weights["offset"]` + the sum of `weights[name]` times a regressor.
 
     systems: what SYSTEM holds of each score file, in order. cohort: the fingerprint of
-    the back end that the measure `cohort` is of, if it is asked for.
+    the back end that the measure `cohort` is of, if it is asked for. trials_sha256: of
+    the list that it was trained on.
     """
 
     config: CalibrationConfig
     systems: list[dict]
     cohort: str | None
     weights: dict[str, float]
+    trials_sha256: str
 
     def llrs(self, regressors: dict[str, np.ndarray]) -> np.ndarray:
         """Log-likelihood ratios of trials, `(N,)`, each by its own regressors alone."""
@@ -134,14 +136,17 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def save(found: Calibration, folder: Path, trials_of: dict[str, int], trained_on: dict):
+def save(found: Calibration, folder: Path, trials_of: dict[str, int]) -> None:
     """Write a calibration into a folder that was cleared, config.yaml last.
 
-    trials_of: speaker -> number of trials. trained_on: what else to keep of the list.
+    trials_of: speaker -> number of trials.
     """
     lines = (f"{name} {weight!r}" for name, weight in found.weights.items())
     write_lines(folder / "weights", lines)
-    about = {"systems": found.systems, "cohort": found.cohort, **trained_on}
+    about = {
+        "systems": found.systems, "cohort": found.cohort,
+        "trials_sha256": found.trials_sha256,
+    }  # fmt: skip
     with atomic_write(folder / "systems.json") as stream:
         json.dump(about, stream, indent=2, sort_keys=True)
         stream.write("\n")
@@ -160,7 +165,8 @@ def load(folder: Path) -> Calibration:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         systems = [checked(one, SYSTEM) for one in about["systems"]]
-        cohort = checked(about, {"cohort": str | None})["cohort"]
+        kinds = {"cohort": str | None, "trials_sha256": str}
+        more = checked(about, kinds)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file: {_REMEDY}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -172,7 +178,9 @@ def load(folder: Path) -> Calibration:
             f"{folder}/weights: of {', '.join(weights)}, expected those of "
             f"{', '.join(expected)}: {_REMEDY}"
         )
-    return Calibration(settings, systems, cohort, weights)
+    return Calibration(
+        settings, systems, more["cohort"], weights, more["trials_sha256"]
+    )
 
 
 def _read_weights(path: Path) -> dict[str, float]:

@@ -68,7 +68,7 @@ def read_scores(path, trials: Trials) -> np.ndarray:
     written twice, and a score that is no finite number.
     """
     pairs = trials.pairs()
-    _check_distinct(pairs, trials.path, trials, "remove one")
+    _check_distinct(pairs, trials)
     values, lines = np.empty(len(pairs)), 0
     for scored, numbers in _read_pairs(path, trials):
         block = slice(lines, lines + len(scored))
@@ -81,38 +81,41 @@ def read_scores(path, trials: Trials) -> np.ndarray:
 
 def _ordered(path, trials: Trials, pairs) -> np.ndarray:
     """The scores of `pairs` `(N,)` from a file that has them in another order."""
-    parts = zip(*_read_pairs(path, trials), strict=True)
-    scored, values = (np.concatenate(part) for part in parts)
-    order = np.argsort(pairs)
-    place = np.searchsorted(pairs, scored, sorter=order)
-    place = order[np.minimum(place, len(order) - 1)]
-    known = pairs[place] == scored
-    _check_distinct(
-        np.where(known, place, -1 - np.arange(len(place))),
-        path,
-        trials,
-        "score again",
-        place,
-    )
-    found = np.zeros(len(pairs), bool)
-    found[place[known]] = True
-    if not found.all():
-        first = int(np.argmin(found))
+    order = np.argsort(pairs).astype(np.int32)
+    pairs = pairs[order]
+    values, lines = np.empty(len(pairs)), np.zeros(len(pairs), np.int32)
+    num_lines, unknown = 0, []
+    for scored, numbers in _read_pairs(path, trials):
+        at = np.minimum(np.searchsorted(pairs, scored), len(pairs) - 1)
+        known = pairs[at] == scored
+        place, own = order[at[known]], num_lines + 1 + np.flatnonzero(known)
+        before = lines[place]
+        lines[place[::-1]] = own[::-1]  # of a pair that stands twice, the first
+        again = np.flatnonzero((before > 0) | (lines[place] != own))
+        if len(again):
+            line, trial = own[again[0]], place[again[0]]
+            raise UserError(
+                f"{path}:{line}: '{trials.pair(trial)}' stands in line "
+                f"{before[again[0]] or lines[trial]} already: score again"
+            )
+        values[place] = numbers[known]
+        unknown.append(num_lines + 1 + np.flatnonzero(~known))
+        num_lines += len(scored)
+    if not lines.all():
+        first = int(np.argmin(lines > 0))
         raise UserError(
-            f"{path}: {(~found).sum()} trials have no score, the first is "
+            f"{path}: {(lines == 0).sum()} trials have no score, the first is "
             f"{trials.path}:{first + 1}: '{trials.pair(first)}': score again"
         )
-    if not known.all():
-        first = int(np.argmin(known))
+    unknown = np.concatenate(unknown)
+    if len(unknown):
         with open(path, encoding="utf-8") as stream:
-            line = next(islice(stream, first, None)).split()
+            line = next(islice(stream, int(unknown[0]) - 1, None)).split()
         raise UserError(
-            f"{path}:{first + 1}: '{' '.join(line[:2])}' is not in {trials.path}; "
-            f"{(~known).sum()} scores have no trial: score again"
+            f"{path}:{unknown[0]}: '{' '.join(line[:2])}' is not in {trials.path}; "
+            f"{len(unknown)} scores have no trial: score again"
         )
-    sorted_values = np.empty(len(pairs))
-    sorted_values[place] = values
-    return sorted_values
+    return values
 
 
 def _read_pairs(path, trials: Trials) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -144,17 +147,17 @@ def _numbers(texts: list[str], path, first: int) -> np.ndarray:
     return np.fromiter(checked, np.float64, len(texts))
 
 
-def _check_distinct(pairs, path, trials: Trials, remedy: str, names=None) -> None:
-    """Raise UserError if a number stands twice; `names`: the trial of each line."""
+def _check_distinct(pairs, trials: Trials) -> None:
+    """Raise UserError if a list has a pair twice."""
     ordered = np.sort(pairs)
     if (ordered[1:] != ordered[:-1]).all():
         return
     order = np.argsort(pairs, kind="stable")
     again = order[1:][pairs[order[1:]] == pairs[order[:-1]]].min()
     first = int(np.argmax(pairs == pairs[again]))
-    name = trials.pair(again if names is None else names[again])
     raise UserError(
-        f"{path}:{again + 1}: '{name}' stands in line {first + 1} already: {remedy}"
+        f"{trials.path}:{again + 1}: '{trials.pair(again)}' stands in line "
+        f"{first + 1} already: remove one"
     )
 
 

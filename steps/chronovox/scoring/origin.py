@@ -10,6 +10,7 @@ from chronovox.files import sha256
 from chronovox.scoring.files import name_below
 
 OVERLAP_MARK = "speaker-overlap"
+OWN_LIST_MARK = "calibration-list"  # scores of the trials that calibrated them
 UNKNOWN_MARK = "training-unknown"  # of imported embeddings
 
 
