@@ -211,7 +211,12 @@ def _condition_picture(
 ) -> Picture:
     """One condition of one list: a row of dots a value, a dot a system."""
     lines = []
-    for value, some in groups(rows, lambda row: row.value)[:MAX_ROWS]:
+    rated = [
+        row
+        for row in rows
+        if row.counts[0] is not None and not math.isnan(row.eer.value)
+    ]
+    for value, some in groups(rated, lambda row: row.value)[:MAX_ROWS]:
         kept = [row for row in some if _system(row.row) in shown]
         lines.append(
             (value, [_percent_dot(shown[_system(r.row)], r.eer) for r in kept])
@@ -231,7 +236,7 @@ def _condition_table(rows: list[Condition]) -> Table:
             [
                 Cell(f"{row.condition}: {row.value}"),
                 Cell(row.row["model"], _seeded(row.row)),
-                *(Cell(str(count)) for count in row.counts),
+                *(Cell("\N{EN DASH}" if n is None else str(n)) for n in row.counts),
                 estimate_cell(row.eer, 100.0),
             ]
             for row in group

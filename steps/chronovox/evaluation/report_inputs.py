@@ -43,19 +43,15 @@ class Estimate:
 class Bin:
     """Trials whose sides lie from `low` to `high` apart; `rates` by name.
 
-    high: NaN for all that is beyond `low`.
+    high: NaN for all that is beyond `low`. middle: the mean of its targets, or of both.
     """
 
     low: float
     high: float
+    middle: float
     n_target: int
     n_spk: int
     rates: dict[str, Estimate]
-
-    @property
-    def middle(self) -> float:
-        """Where the bin stands on an axis of time."""
-        return self.low if math.isnan(self.high) else (self.low + self.high) / 2
 
     @property
     def name(self) -> str:
@@ -77,12 +73,15 @@ class Lifetime:
 
 @dataclass(frozen=True)
 class Condition:
-    """The EER of one system on the trials of one condition."""
+    """The EER of one system on the trials of one condition.
+
+    Without counts it is the difference of two values.
+    """
 
     row: dict
     condition: str
     value: str
-    counts: tuple[int, int, int]
+    counts: tuple[int | None, ...]
     eer: Estimate
 
 
@@ -133,10 +132,18 @@ def _texts(row: dict, *names: str) -> dict:
     return row
 
 
+def _middle(entry: dict) -> float:
+    """Where a bin stands on an axis of time."""
+    low, high, center = (number(entry.get(name)) for name in ("low", "high", "center"))
+    if not math.isnan(center):
+        return center
+    return low if math.isnan(high) else (low + high) / 2
+
+
 def _lifetime(row: dict) -> Lifetime:
     bins = [
         Bin(
-            number(entry["low"]), number(entry["high"]),
+            number(entry["low"]), number(entry["high"]), _middle(entry),
             int(entry["n_target"]), int(entry["n_spk"]),
             {
                 name: _estimate(value) for name, value in entry.items()
@@ -155,7 +162,10 @@ def _lifetime(row: dict) -> Lifetime:
 
 
 def _condition(row: dict) -> Condition:
-    counts = tuple(int(row[name]) for name in ("n_target", "n_nontarget", "n_spk"))
+    counts = tuple(
+        None if row[name] is None else int(row[name])
+        for name in ("n_target", "n_nontarget", "n_spk")
+    )
     eer = Estimate(*(number(row[name]) for name in ("eer", "eer_lo", "eer_hi")))
     row = _texts(row, "model", "data", "trials", "backend", "condition")
     return Condition(row, row["condition"], str(row["value"]), counts, eer)
