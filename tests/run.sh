@@ -4,9 +4,10 @@
 # Usage: tests/run.sh [--full] [pytest options]
 # e.g.:  tests/run.sh -k trials
 #
-# --full adds the longer proofs (a million hostile inputs; VGG-16 in its full size;
-# default corpus size, many seeds; a hundred kills) and prints the tables that RESULTS
-# keeps. With CHRONOVOX_REQUIRE_ALL=1 a test that lacks something from outside fails
+# --full adds the longer proofs (a million hostile inputs; VGG-16 in its full size; what
+# intervals hold and calibrations give; default corpus size, many seeds; a hundred
+# kills) and prints the tables that RESULTS keeps. With CHRONOVOX_REQUIRE_ALL=1 a test
+# that lacks something from outside fails
 # instead of skipping.
 
 set -euo pipefail
@@ -25,6 +26,8 @@ python3 -m pytest "$@"
 if $full; then
   tests/full/fuzz.py
   tests/full/vgg16.py
+  tests/full/coverage.py
+  tests/full/calibration.py
   tests/full/run.sh
   tests/full/kills.py
 fi

@@ -48,6 +48,53 @@ def test_a_bare_run_ends_with_the_table(finished_recipe):
     assert "xvector_tiny_s1" in table and "synthetic" in table
 
 
+def test_scores_are_calibrated_measured_and_reported(finished_recipe):
+    """Calibration and fusion by lists, and every table that the report shows."""
+    out = finished_recipe / "exp/results"
+    rows = read_results(finished_recipe)
+    backends = {row["backend"] for row in rows if row["model"] == "xvector_tiny_s1"}
+    plain = {"cosine", "asnorm", "plda"}
+    assert backends == plain | {f"{name}_llr" for name in plain} | {"fusion"}
+    for row in rows:
+        is_ratio = row["backend"].endswith(("_llr", "fusion", "plda"))
+        assert (row["cllr"] != "-") == is_ratio
+    for name in ("comparisons", "conditions", "lifetime", "ages"):
+        assert json.loads((out / f"{name}.json").read_text())["rows"], name
+    page = (out / "report.html").read_text()
+    assert "not found" not in page and "What is not shown" not in page
+    screen = (finished_recipe / "exp/screen.log").read_text()
+    assert "fusion" in screen and "cosine_llr" not in screen[screen.index("stage 7") :]
+
+
+def test_embeddings_of_another_toolkit_give_the_same(finished_recipe, tmp_path):
+    """Those of the recipe's own network, under another name."""
+    folder, model = finished_recipe, "exp/xvector_tiny_s1"
+    words = [
+        f"--{part}{option} {path}"
+        for part, name in (("", "test"), ("train-", "train"), ("dev-", "dev"))
+        for option, path in (("embeddings", f"{model}/embeddings_{name}/xvector.scp"),)
+    ]
+    words += ["--data data/test", "--train data/train", "--dev data/dev"]
+    words += [
+        f"--train-speakers {model}/spk2id",
+        "--name theirs",
+        f"--results {tmp_path}",
+    ]
+    run(folder, "steps/evaluate_embeddings.sh", *" ".join(words).split())
+    theirs = json.loads((tmp_path / "results.json").read_text())["rows"]
+    ours = json.loads((folder / "exp/results/results.json").read_text())["rows"]
+    ours = {(r["trials"], r["backend"]): r for r in ours if r["model"] in model}
+    assert {(row["trials"], row["backend"]) for row in theirs} == set(ours)
+    for row in theirs:
+        assert (row["model"], row["config"], row["marks"]) == ("theirs", "imported", [])
+        twin = ours[row["trials"], row["backend"]]
+        assert (row["eer"], row.get("cllr")) == (
+            twin["eer"], twin.get("cllr")
+        )  # fmt: skip
+    assert (tmp_path / "report.html").exists()
+    shutil.rmtree(folder / "exp/theirs")
+
+
 def test_ages_are_the_means_of_the_faces_of_a_session(finished_recipe):
     for name in ("train", "dev", "test"):
         data = finished_recipe / "data" / name

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time scoring, score normalisation and error rates; print `name value unit` rows.
 
-Usage: tests/bench/bench_scoring.py [--sizes N ...]
+Usage: tests/bench/bench_scoring.py [--sizes N ...] [--backends NAME ...]
   e.g.: tests/bench/bench_scoring.py --sizes 1 4
 
 Made-up vectors of 256 dimensions in the numbers of VoxCeleb1-E: 145,160 of 1,251
@@ -41,6 +41,10 @@ def get_parser():
     parser.add_argument(
         "--sizes", type=cli.positive_int, nargs="+", default=[1, 4],
         help="times VoxCeleb1-E; default: 1 4",
+    )  # fmt: skip
+    parser.add_argument(
+        "--backends", nargs="+", choices=list(BACKENDS), default=list(BACKENDS),
+        help="PLDA takes 8 GB at 4 times (all)",
     )  # fmt: skip
     return parser
 
@@ -98,10 +102,10 @@ def times_as_fast() -> float:
     return loop_s / NUM_ONE_BY_ONE * NUM_TRIALS / (middle - begin)
 
 
-def measure_size(folder: Path) -> dict[str, tuple[float, float]]:
+def measure_size(folder: Path, backends: list[str]) -> dict[str, tuple[float, float]]:
     """Seconds and MB of each process."""
     used, log = {}, folder / "log"
-    for name in BACKENDS:
+    for name in backends:
         train = ROOT / "steps/train_backend.py"
         parts = folder / f"{name}.yaml", folder / "train", folder / "train"
         used[f"train_{name}"] = measure(
@@ -115,7 +119,7 @@ def measure_size(folder: Path) -> dict[str, tuple[float, float]]:
         used[f"score_{name}"] = measure(command, log)
     command = [
         sys.executable, ROOT / "steps/compute_metrics.py", folder / "data",
-        folder / "list", folder / "list.cosine", folder / "results",
+        folder / "list", folder / f"list.{backends[0]}", folder / "results",
     ]  # fmt: skip
     used["metrics"] = measure(command, log)
     return used
@@ -128,7 +132,7 @@ def main(argv=None) -> int:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "bench"
             run_apart(make_data, folder, size)
-            used = measure_size(folder)
+            used = measure_size(folder, args.backends)
         for what, (seconds, memory_mb) in used.items():
             print(f"{what}_{size}x {seconds:.1f} s")
             print(f"{what}_{size}x_memory {memory_mb:.0f} MB")

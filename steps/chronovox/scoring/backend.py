@@ -120,8 +120,9 @@ class Backend:
             left = cosine.normalise_length(enrol)
             return Sides(left, left if test is enrol else cosine.normalise_length(test))
         length = self.config.plda.length
-        left = self.model.coordinates(enrol, counts, length)
-        right = self.model.coordinates(test, 1, length)
+        left = right = self.model.coordinates(enrol, counts, length)
+        if test is not enrol or np.any(np.asarray(counts) != 1):
+            right = self.model.coordinates(test, 1, length)
         return self.model.sides(left, counts, right)
 
     def score(
