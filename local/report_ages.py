@@ -76,6 +76,7 @@ def main(argv=None) -> int:
     rules = {gap: read_rules(path)[0] for gap, path in paths.items()}
     unaged = read_pool(data, [*rules.values()], paths[GAPS[0]])
     columns = [f"{name} CA{gap}" for gap in GAPS for name in ("below", "over")]
+    print("\nages of sessions from faces, in years, and what they do to the lists:")
     print("faces          MAE   error", *(f"{name:>10}" for name in columns))
     found: list[dict] = []
     for name, statistic in STATISTICS.items():

@@ -70,7 +70,10 @@ calibrate() {
   done
 }
 
+say() { echo "evaluate_models.sh: $*"; }
+
 for model in "${models[@]}"; do
+  say "$model: back ends: $backends; lists of $data: $trials"
   steps/train_backend.sh --cmd "$cmd" --backends "$backends" "$train" "$model"
   steps/score_trials.sh --cmd "$cmd" --backends "$backends" --trials "$trials" \
     "$data" "$model"
@@ -79,6 +82,7 @@ if [ -n "$dev" ]; then
   calibrated=("${systems[@]/%/_llr}")
   [ ${#systems[@]} -lt 2 ] || calibrated+=(fusion)
   for model in "${models[@]}"; do
+    say "$model: calibration by $dev/trials/$dev_trials: ${calibrated[*]}"
     steps/score_trials.sh --cmd "$cmd" --backends "$backends" --trials "$dev_trials" \
       "$dev" "$model"
     for backend in "${systems[@]}"; do
@@ -96,6 +100,7 @@ find_scores() {
   for model in "${models[@]}"; do files+=("${@/#/$model/scores_$set/$name.}"); done
 }
 
+say "error rates and costs: $results/results.tsv; logs in $results/log"
 for name in "${names[@]}"; do
   find_scores "$name" "${systems[@]}" ${calibrated[@]+"${calibrated[@]}"}
   $cmd "$results/log/$name.metrics.log" steps/compute_metrics.py --best-of "$best_of" \
@@ -112,6 +117,7 @@ done
 if [ -z "$dev" ]; then calibrated=("${systems[@]}"); fi
 name=${names[0]}
 list=$data/trials/$name
+say "comparisons; conditions and lifetimes of $name: $results/*.json"
 find_scores "$name" "${calibrated[@]}"
 $cmd "$results/log/$name.conditions.log" \
   steps/measure_conditions.py "$data" "$list" "${files[@]}" "$results"
