@@ -25,6 +25,7 @@ import numpy as np
 from chronovox import cli, runinfo
 from chronovox.cli import UserError
 from chronovox.evaluation import bootstrap, comparisons, systems
+from chronovox.evaluation.tables import aligned
 from chronovox.files import sha256
 from chronovox.scoring import name_below, read_info, read_scores
 from chronovox.scoring.enrolments import read_speakers
@@ -32,7 +33,7 @@ from chronovox.trials import read_trials
 
 P_TARGETS = (0.01, 0.05)
 METRICS = ("eer", *(f"mindcf_{p}" for p in P_TARGETS))
-HEADER = ("", "of", "", "minus", "", "difference", "[95 %]", "p")
+HEADER = ("", "of", "minus", "", "", "difference", "[95 %]", "p")
 
 
 def get_parser():
@@ -89,7 +90,7 @@ def cells(row: dict) -> tuple[str, ...]:
         shown(row[n], row["metric"]) for n in ("value_b", "value_a", "difference")
     )
     second, first, difference = values
-    return row["metric"], row["b"], second, row["a"], first, difference, bounds, p
+    return row["metric"], row["b"], row["a"], second, first, difference, bounds, p
 
 
 def main(argv=None) -> int:
@@ -118,12 +119,8 @@ def main(argv=None) -> int:
     ]  # fmt: skip
     with comparisons.TABLE.updated(args.results_dir, rows):
         pass
-    table = [HEADER, *map(cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     print(f"{common['data']}, trials {common['trials']}")
-    for line in table:
-        words = (word.ljust(width) for word, width in zip(line, widths, strict=True))
-        print(" ", *words)
+    print("\n".join(aligned([HEADER, *map(cells, rows)], num_left=3)))
     return 0
 
 

@@ -27,6 +27,7 @@ from chronovox.cli import UserError
 from chronovox.datadir import read_table
 from chronovox.evaluation import bootstrap
 from chronovox.evaluation.metrics import SortedTrials
+from chronovox.evaluation.tables import aligned
 from chronovox.scoring import name_below, read_info, read_scores
 from chronovox.trials import read_trials
 from chronovox.trials.lists import Speakers
@@ -121,10 +122,7 @@ def main(argv=None) -> int:
         cli.log.info("%s: no scores of a pair only-CAg, match-CAg", *args.scores[:1])
         return 0
     print("\nwhat the years cost: EER of only-CAg minus match-CAg")
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        words = (word.rjust(width) for word, width in zip(row, widths, strict=True))
-        print("", *words, sep="  ")
+    print("\n".join(aligned(rows, num_left=0)))
     return 0
 
 
