@@ -19,12 +19,14 @@ in percent, and minimum costs at target priors 0.01 and 0.05.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from chronovox import cli, runinfo
 from chronovox.cli import UserError
 from chronovox.evaluation import bootstrap, comparisons, systems
+from chronovox.evaluation.rows import stem_of
 from chronovox.evaluation.tables import aligned
 from chronovox.files import sha256
 from chronovox.scoring import name_below, read_info, read_scores
@@ -48,8 +50,19 @@ def get_parser():
     return parser
 
 
-def read_systems(args, trials, speakers) -> list[tuple[str, dict, systems.Draws]]:
-    """The name, the rates and the drawn rates of each system, the first one first."""
+class System(NamedTuple):
+    """A back end of one configuration: rates, those of all draws, and of what."""
+
+    name: str
+    rates: dict[str, float]
+    drawn: systems.Draws
+    few_errors: set[str]
+    marks: set[str]
+    embeddings: set[str]
+
+
+def read_systems(args, trials, speakers) -> list[System]:
+    """The systems, that of the first score file first. Raises UserError."""
     counts = bootstrap.draw_speakers(len(speakers.names), args.draws)
     infos = [read_info(path, trials) for path in args.scores]
     found = [
@@ -64,6 +77,8 @@ def read_systems(args, trials, speakers) -> list[tuple[str, dict, systems.Draws]
     for numbers in systems.of_one_configuration(infos):
         group = [infos[number] for number in numbers]
         model = group[0]["model"] if len(group) == 1 else systems.joined_name(group)[0]
+        if len({i["config"] for i in infos if stem_of(i) == stem_of(group[0])}) > 1:
+            model += f" [{group[0]['config'][:6]}]"
         models = tuple(sorted(info["model"] for info in group))
         stream = streams.setdefault(models, len(streams))
         rates = {
@@ -71,7 +86,17 @@ def read_systems(args, trials, speakers) -> list[tuple[str, dict, systems.Draws]
             for name in METRICS
         }
         drawn = systems.mean_draws([found[number][1] for number in numbers], stream)
-        named.append((f"{model}, {group[0]['backend']}", rates, drawn))
+        named.append(System(
+            f"{model}, {group[0]['backend']}", rates, drawn,
+            {name for number in numbers for name in found[number][0]["few_errors"]},
+            {mark for info in group for mark in info["marks"]},
+            {info["embeddings_sha256"] for info in group},
+        ))  # fmt: skip
+    if len({system.name for system in named}) < len(named):
+        raise UserError(
+            f"{args.trials}: two systems have one name, "
+            f"{', '.join(system.name for system in named)}: compare them in two calls"
+        )
     return named
 
 
@@ -90,7 +115,9 @@ def cells(row: dict) -> tuple[str, ...]:
         shown(row[n], row["metric"]) for n in ("value_b", "value_a", "difference")
     )
     second, first, difference = values
-    return row["metric"], row["b"], row["a"], second, first, difference, bounds, p
+    metric = row["metric"] + (" \N{DAGGER}" if row["few_errors"] else "")
+    name = row["b"] + (" *" if row["marks"] else "")
+    return metric, name, row["a"], second, first, difference, bounds, p
 
 
 def main(argv=None) -> int:
@@ -98,8 +125,8 @@ def main(argv=None) -> int:
     trials = read_trials(args.trials)
     utt2spk = Path(args.data) / "utt2spk"
     speakers = trials.speakers(read_speakers(args.data), utt2spk)
-    few = len(np.unique(speakers.enrol)) < bootstrap.MIN_SPEAKERS
-    (first, rates, drawn), *others = read_systems(args, trials, speakers)
+    few = speakers.num_target(trials) < bootstrap.MIN_SPEAKERS
+    first, *others = read_systems(args, trials, speakers)
     if not others:
         raise UserError(
             f"{args.scores[0]}: nothing to compare it with: give score files of two "
@@ -108,19 +135,31 @@ def main(argv=None) -> int:
     common = {
         "data": name_below("data", args.data), "trials": Path(args.trials).name,
         "trials_sha256": sha256(args.trials), "command": runinfo.command(),
-        "commit": runinfo.commit(), "draws": args.draws, "a": first,
+        "commit": runinfo.commit(), "draws": args.draws, "a": first.name,
     }  # fmt: skip
     rows = [
-        {**common, "b": name, "metric": metric, **comparisons.compare(
-            rates[metric], own[metric], drawn[metric], own_drawn[metric], few
-        )}
-        for name, own, own_drawn in others
+        {
+            **common, "b": other.name, "metric": metric,
+            "marks": sorted(first.marks | other.marks),
+            "few_errors": metric in first.few_errors | other.few_errors,
+            "embeddings_sha256": sorted(first.embeddings | other.embeddings),
+            **comparisons.compare(
+                first.rates[metric], other.rates[metric], first.drawn[metric],
+                other.drawn[metric], few,
+            ),
+        }
+        for other in others
         for metric in METRICS
     ]  # fmt: skip
     with comparisons.TABLE.updated(args.results_dir, rows):
         pass
     print(f"{common['data']}, trials {common['trials']}")
     print("\n".join(aligned([HEADER, *map(cells, rows)], num_left=3)))
+    marks = sorted({mark for row in rows for mark in row["marks"]})
+    if marks:
+        print(f"* marked: {', '.join(marks)}")
+    if any(row["few_errors"] for row in rows):
+        print("\N{DAGGER} rests on fewer than 30 misses or false alarms")
     return 0
 
 

@@ -9,12 +9,13 @@ Usage: steps/compute_metrics.py [options] DATA TRIALS SCORES [SCORES ...] RESULT
 Every trial must have one score, and every score one trial. Writes or replaces
 one row for each score file in RESULTS_DIR/results.tsv and results.json, and one
 more row with the mean over the seeds where score files of one configuration and
-several seeds are given.
+several seeds are given. Rows of the same model and list that are of other
+embeddings, or of another version of the list, go.
 
   eer, eer_lo, eer_hi  in percent, interpolated on the ROC, with a 95 % interval
                        over speakers drawn with replacement (the same draws for
                        all score files, so that rows can be compared) and, of a mean,
-                       seeds as well; no interval for fewer than 5 enrolment speakers
+                       seeds as well; none for targets of fewer than 5 speakers
   eer_kaldi            in percent, by the step rule of Kaldi's compute-eer
   mindcf_P             at target prior P, both costs 1, normalised; costs other than 1
                        are another prior: P C_miss / (P C_miss + (1 - P) C_fa)
@@ -68,6 +69,8 @@ def priors(text: str) -> tuple[float, ...]:
     values = tuple(dict.fromkeys(map(float, text.split())))
     if not values or not all(0 < value < 1 for value in values):
         raise ValueError(text)
+    if any(float(f"{value:g}") != value for value in values):
+        raise ValueError(text)  # columns are named by six digits
     return values
 
 
@@ -94,13 +97,13 @@ def describe_list(data: Path, trials, speakers) -> dict:
     }
 
 
-def with_intervals(row: dict, draws: dict[str, np.ndarray]) -> dict:
-    """Add the intervals of all rates from those of every draw; none for few speakers.
+def with_intervals(row: dict, draws: dict[str, np.ndarray], few: bool) -> dict:
+    """Add the intervals of all rates from those of every draw; none for `few` speakers.
 
     `eer_lo` and `eer_hi` are that of the EER.
     """
     intervals = {}
-    if row["n_spk"] >= bootstrap.MIN_SPEAKERS:
+    if not few:
         found = {name: bootstrap.interval(values) for name, values in draws.items()}
         intervals = {name: list(bounds) for name, bounds in found.items() if bounds}
     low, high = intervals.get("eer", (None, None))
@@ -110,7 +113,7 @@ def with_intervals(row: dict, draws: dict[str, np.ndarray]) -> dict:
     }  # fmt: skip
 
 
-def mean_rows(rows: list[dict], draws: list[systems.Draws]) -> list[dict]:
+def mean_rows(rows: list[dict], draws: list[systems.Draws], few: bool) -> list[dict]:
     """For each configuration with several seeds, a row of means over them.
 
     Its intervals are over speakers and seeds, both drawn.
@@ -133,7 +136,7 @@ def mean_rows(rows: list[dict], draws: list[systems.Draws]) -> list[dict]:
         drawn = systems.mean_draws([draws[number] for number in numbers])
         for name in (*drawn, "eer_kaldi"):
             mean[name] = float(np.mean([row[name] for row in group]))
-        means.append(with_intervals(mean, drawn))
+        means.append(with_intervals(mean, drawn, few))
     return means
 
 
@@ -145,6 +148,7 @@ def main(argv=None) -> int:
     counts = bootstrap.draw_speakers(len(speakers.names), args.draws)
     common = describe_list(Path(args.data), trials, speakers)
 
+    few = speakers.num_target(trials) < bootstrap.MIN_SPEAKERS
     rows, draws = [], []
     for path in args.scores:
         info = read_info(path, trials)
@@ -154,11 +158,11 @@ def main(argv=None) -> int:
         )  # fmt: skip
         draws.append(drawn)
         row = {**common, **info, **row, "scores": [path]}
-        rows.append(with_intervals(row, drawn))
-    if common["n_spk"] < bootstrap.MIN_SPEAKERS:
+        rows.append(with_intervals(row, drawn, few))
+    if few:
         log.warning(
-            "%s: %d enrolment speakers: too few for an interval",
-            trials.path, common["n_spk"],
+            "%s: targets of %d speakers: too few for an interval",
+            trials.path, speakers.num_target(trials),
         )  # fmt: skip
     lost = int(np.isnan(draws[0]["eer"]).sum())
     if lost:
@@ -171,11 +175,22 @@ def main(argv=None) -> int:
         raise UserError(f"{args.trials}: two of the score files are of the same system")
 
     if args.best_of:
+        trained = [row["model"] for row in rows if row["config"] != "-"]
+        if trained:
+            raise UserError(
+                f"{args.trials}: --best-of chooses on the list itself, which untrained "
+                f"references alone may do, and {trained[0]} is trained"
+            )
         best = min(rows, key=lambda row: row["eer"])
         out = [{**best, "marks": [*best["marks"], "best-of"]}]
     else:
-        out = rows + mean_rows(rows, draws)
-    results.update(args.results_dir, out, replaced=keys)
+        out = rows + mean_rows(rows, draws, few)
+    older = results.update(args.results_dir, out, replaced=keys)
+    if older:
+        log.warning(
+            "%s: %d rows of other embeddings of these models, or of another version of "
+            "the list, are gone from %s", args.trials, older, args.results_dir,
+        )  # fmt: skip
     log.info(
         "%d score files in, %d rows out to %s/results.tsv",
         len(rows), len(out), args.results_dir,

@@ -14,7 +14,7 @@
 #   --trials NAMES              lists DATA/trials/NAME (default: random)
 #   --backends NAMES            settings conf/backends/NAME.yaml (default: cosine)
 #   --calibration NAME          settings conf/calibration/NAME.yaml (default: linear)
-#   --best-of BOOL              of each list and model, keep the best back end alone, for
+#   --best-of BOOL              of each list and model, keep the best back end alone: for
 #                               untrained references (default: false)
 #   --cmd CMD                   how to run the jobs (default: utils/run.py)
 # Inputs: EXP_M/embeddings_SET/xvector.scp of each DATA, where SET is its last part
@@ -22,6 +22,7 @@
 #   A calibrated back end is called BACKEND_llr, that of all together fusion. What errors
 #   depend on, and how they grow with the years, is measured on the first list.
 set -euo pipefail
+shopt -u patsub_replacement 2> /dev/null || true # so that & in a path stays one
 
 train=
 dev=
@@ -45,10 +46,18 @@ fi
 data=$1
 results=$2
 shift 2
+usage_error() {
+  printf 'evaluate_models.sh: %s\n%s\n' "$1" "$help_message" >&2
+  exit 2
+}
 models=("$@")
 set=$(basename "$data")
-read -ra names <<< "$trials"
-read -ra systems <<< "$backends"
+read -ra names <<< "${trials//$'\n'/ }"
+read -ra systems <<< "${backends//$'\n'/ }"
+[ ${#names[@]} -gt 0 ] || usage_error "--trials: expected names, got '$trials'"
+[ ${#systems[@]} -gt 0 ] || usage_error "--backends: expected names, got '$backends'"
+[ -n "$train" ] || [ "${systems[*]}" = cosine ] ||
+  usage_error "--backends: without --train there is cosine alone"
 calibrated=()
 
 # MODEL OUT BACKEND ...: calibrate or fuse the scores of all lists, and of the list that
@@ -58,19 +67,41 @@ calibrate() {
   shift 2
   local own
   own=$model/scores_$(basename "$dev")/$dev_trials
+  local quality=()
+  [ "$calibration" = linear ] || quality=(--quality "$model/quality_$(basename "$dev")")
   $cmd "$model/calibrations/log/$out.log" steps/train_calibration.py \
+    ${quality[@]+"${quality[@]}"} \
     "conf/calibration/$calibration.yaml" "$dev" "$dev/trials/$dev_trials" \
     "${@/#/$own.}" "$model/calibrations/$out"
   for name in "$own" "${names[@]/#/$model/scores_$set/}"; do
     local from=$data
     [ "$name" != "$own" ] || from=$dev
+    [ "$calibration" = linear ] ||
+      quality=(--quality "$model/quality_$(basename "$from")")
     $cmd "$(dirname "$name")/log/$(basename "$name").$out.log" \
-      steps/calibrate_scores.py "$model/calibrations/$out" "$from" \
+      steps/calibrate_scores.py ${quality[@]+"${quality[@]}"} \
+      "$model/calibrations/$out" "$from" \
       "$from/trials/$(basename "$name")" "${@/#/$name.}" "$name.$out"
   done
 }
 
 say() { echo "evaluate_models.sh: $*"; }
+
+# MODEL: for calibrations that take quality; the cohort is that of the first back end
+# that has one.
+measure_quality() {
+  local backend cohort=() folder
+  for backend in "${systems[@]}"; do
+    [ -f "$1/backends/$backend/cohort.ark" ] || continue
+    cohort=(--backend "$1/backends/$backend")
+    break
+  done
+  for folder in "$dev" "$data"; do
+    $cmd "$1/quality_$(basename "$folder")/log/quality.log" steps/measure_quality.py \
+      ${cohort[@]+"${cohort[@]}"} "$folder" "$1/embeddings_$(basename "$folder")" \
+      "$1/quality_$(basename "$folder")"
+  done
+}
 
 for model in "${models[@]}"; do
   say "$model: back ends: $backends; lists of $data: $trials"
@@ -85,6 +116,7 @@ if [ -n "$dev" ]; then
     say "$model: calibration by $dev/trials/$dev_trials: ${calibrated[*]}"
     steps/score_trials.sh --cmd "$cmd" --backends "$backends" --trials "$dev_trials" \
       "$dev" "$model"
+    [ "$calibration" = linear ] || measure_quality "$model"
     for backend in "${systems[@]}"; do
       calibrate "$model" "${backend}_llr" "$backend"
     done
@@ -117,7 +149,7 @@ done
 if [ -z "$dev" ]; then calibrated=("${systems[@]}"); fi
 name=${names[0]}
 list=$data/trials/$name
-say "comparisons; conditions and lifetimes of $name: $results/*.json"
+say "comparisons of back ends; conditions and lifetimes on $name: logs in $results/log"
 find_scores "$name" "${calibrated[@]}"
 $cmd "$results/log/$name.conditions.log" \
   steps/measure_conditions.py "$data" "$list" "${files[@]}" "$results"

@@ -74,6 +74,8 @@ def main(argv=None) -> int:
     for name in ("config.yaml", "final.pt"):
         if (exp / name).exists():
             raise UserError(f"{exp}: {name} is there, of a training: name another")
+    if data.name.split() != [data.name]:
+        raise UserError(f"{data}: has a blank in its name: rename or link it")
     out = exp / f"embeddings_{data.name}"
     table, utt2spk = read_table(args.scp, None), read_table(data / "utt2spk")
     out.mkdir(parents=True, exist_ok=True)
@@ -81,22 +83,21 @@ def main(argv=None) -> int:
         (out / name).unlink(missing_ok=True)
     missing = [utt for utt in utt2spk if utt not in table]
     write_missing(missing, len(utt2spk), args, out / "missing")
+    # What they are of stands before they do.
+    write_training(exp, args.train_speakers)
+    imported = exp / "imported"
+    known = read_table(imported, None) if imported.exists() else {}
+    write_table(imported, {**known, data.name: args.scp})
+    sources = [data / name for name in ("corpus.json", "wav.scp")]
+    write_table(out / "made_from", {
+        "source": sha256(args.scp),
+        **{path.name: sha256(path) for path in sources if path.exists()},
+    })  # fmt: skip
     wanted = out / "wanted.scp"
     write_table(wanted, {utt: table[utt] for utt in utt2spk if utt in table})
     num_utts = vectors.write_joined(wanted, out / "xvector.ark", out / "xvector.scp")
     wanted.unlink()
     num_spks = vectors.write_speaker_means(out / "xvector.scp", data / "utt2spk", out)
-    write_training(exp, args.train_speakers)
-    imported = exp / "imported"
-    known = read_table(imported, None) if imported.exists() else {}
-    write_table(imported, {**known, data.name: args.scp})
-    sources = [
-        path for path in (data / "corpus.json", data / "wav.scp") if path.exists()
-    ]
-    write_table(out / "made_from", {
-        Path(args.scp).name: sha256(args.scp),
-        **{path.name: sha256(path) for path in sources if path.exists()},
-    })  # fmt: skip
     log.info(
         "%s: %d vectors in, %d out, of %d speakers; %d utterances have none",
         out, len(table), num_utts, num_spks, len(missing),

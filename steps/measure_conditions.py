@@ -37,7 +37,7 @@ import numpy as np
 
 from chronovox import cli
 from chronovox.cli import UserError, log
-from chronovox.evaluation import bootstrap, conditions, results
+from chronovox.evaluation import bootstrap, conditions, metrics, results
 from chronovox.evaluation.conditions import UNKNOWN, Condition
 from chronovox.evaluation.metrics import SortedTrials
 from chronovox.evaluation.tables import Table, aligned
@@ -52,7 +52,9 @@ COUNTS = "n_target", "n_nontarget", "n_spk"
 RATES = "eer", "eer_lo", "eer_hi", f"mindcf_{PRIOR}", f"actdcf_{PRIOR}", "cllr"
 COLUMNS = (
     *results.KEY, "condition", "value", *COUNTS, *RATES, "marks", "trials_sha256",
+    "few_errors",
 )  # fmt: skip
+BESIDE = "marks", "trials_sha256", "embeddings_sha256"
 HEADER = (
     "", "", "targets", "non-targets", "speakers", "EER", "[95 %]", "DCF.05", "actual",
     "Cllr",
@@ -74,7 +76,7 @@ def get_parser():
 def count(trials, speakers: Speakers, some) -> dict:
     """A row that tells how many of the trials are `some`, without rates."""
     targets = trials.is_target & some
-    row = dict.fromkeys((*COUNTS, *RATES))
+    row = {**dict.fromkeys((*COUNTS, *RATES)), "few_errors": []}
     row["n_target"] = int(targets.sum())
     row["n_nontarget"] = int(some.sum()) - row["n_target"]
     row["n_spk"] = len(np.unique(speakers.enrol[targets]))
@@ -90,6 +92,7 @@ def measure(scores, trials, speakers: Speakers, some, llr: bool, draws):
     curve = ordered.curve()
     rates = with_interval(curve.eer(), drawn)
     rates[f"mindcf_{PRIOR}"] = curve.min_dcf(PRIOR)
+    rates["few_errors"] = metrics.few_errors(curve, (PRIOR,))
     if llr:
         rates |= {f"actdcf_{PRIOR}": curve.act_dcf(PRIOR), "cllr": curve.cllr()}
     return rates, drawn
@@ -122,6 +125,7 @@ def break_down(
         rise = rows[last]["eer"] - rows[first]["eer"]
         rows[f"{last} minus {first}"] = {
             **dict.fromkeys((*COUNTS, *RATES)),
+            "few_errors": [],
             **with_interval(rise, drawn[last] - drawn[first]),
         }
     return [
@@ -156,7 +160,11 @@ def show(rows: list[dict]) -> None:
             "-" if row[name] is None else f"{100 * row[name]:.2f}"
             for name in ("eer", "eer_lo", "eer_hi")
         )
-        costs = ("-" if row[n] is None else f"{row[n]:.3f}" for n in RATES[3:])
+        costs = (
+            "-" if row[n] is None
+            else f"{row[n]:.3f}" + ("\N{DAGGER}" if n in row["few_errors"] else "")
+            for n in RATES[3:]
+        )  # fmt: skip
         name = row["condition"] if row["condition"] != before else ""
         counts = (results.cell(row, count) for count in COUNTS)
         table.append((name, row["value"], *counts, eer, f"[{low}, {high}]", *costs))
@@ -168,6 +176,8 @@ def show(rows: list[dict]) -> None:
         f"{first['trials']}"
     )
     print("\n".join(aligned(table, num_left=2)))
+    if any(row["few_errors"] for row in rows):
+        print("  \N{DAGGER} rests on fewer than 30 misses or false alarms")
     print()
 
 
@@ -180,7 +190,7 @@ def main(argv=None) -> int:
     if missing:
         log.warning("%s has no table for: %s", data, "; ".join(missing))
     if not found:
-        raise UserError(f"{data}: there is no table of any condition: add one")
+        log.warning("%s: no table of any condition: nothing to measure", data)
     rows: dict[tuple, list[dict]] = {}
     for path in args.scores:
         info = read_info(path, trials)
@@ -189,7 +199,7 @@ def main(argv=None) -> int:
         key = results.key_of(common)
         if key in rows:
             raise UserError(f"{path}: another of the score files is of the same system")
-        beside = {name: info[name] for name in ("marks", "trials_sha256")}
+        beside = {name: info[name] for name in BESIDE}
         rows[key] = [
             {**common, **row, **beside}
             for condition in found
@@ -199,9 +209,9 @@ def main(argv=None) -> int:
         ]
     out = [row for group in rows.values() for row in group]
     table = Path(args.results_dir) / "conditions.json"
-    with TABLE.updated(args.results_dir, out) as rows_now:
+    with TABLE.updated(args.results_dir, out, rows) as rows_now:
         write_lines(table.with_suffix(".tsv"), to_lines(rows_now))
-    for group in rows.values():
+    for group in filter(None, rows.values()):
         show(group)
     log.info("%d score files in, %d rows out to %s", len(rows), len(out), table)
     return 0

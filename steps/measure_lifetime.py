@@ -33,9 +33,10 @@ draw of speakers in which misses do not double counts as later than all others: 
 may so be `-`, not within the bins. A draw without a miss in the first bin counts from
 where there are some; if the list itself has none there, no time is told.
 
-Prints a table, rates in percent, and writes it to RESULTS_DIR/lifetime.tsv and, rates
-as fractions, each with its interval, lifetime.json. What stood there of the same
-system, list and unit is replaced.
+Data without times, a list without bins to rate, and too few development non-targets
+give no row, and a warning that says so. Else it prints a table, rates in percent, and
+writes it to RESULTS_DIR/lifetime.tsv and, rates as fractions, each with its interval,
+lifetime.json. What stood there of the same system, list and unit is replaced.
 """
 
 from pathlib import Path
@@ -54,7 +55,7 @@ from chronovox.scoring.enrolments import read_speakers
 from chronovox.trials import read_trials
 
 BINS = {"years": "0 2 5 10 15 20", "days": "0 1 7 14 30 60 90"}
-SYSTEM = "model", "seed", "config", "backend"
+SYSTEM = "model", "seed", "config", "backend", "system_sha256"
 HEADER = (
     "", "mean", "targets", "speakers", "FRR at 1 %", "[95 %]", "at 0.1 %", "[95 %]",
     "shift", "[95 %]", "DCF.01", ".05", "Cllr lost",
@@ -88,6 +89,10 @@ def edges(text: str) -> tuple[float, ...]:
     if not np.isfinite(values).all():
         raise ValueError(text)
     return tuple(int(value) if value.is_integer() else value for value in values)
+
+
+class NothingToMeasure(UserError):
+    """The data have not what it takes; nothing is wrong with them."""
 
 
 class ScoredList:
@@ -130,7 +135,7 @@ def gaps_of(test: ScoredList, unit: str) -> np.ndarray:
     times = keys.years() if unit == "years" else keys.days()
     if times is None:
         other = ", or utt2age" if unit == "years" else ""
-        raise UserError(
+        raise NothingToMeasure(
             f"{test.data}: no time is known: add session2date and utt2session{other}"
         )
     gap = conditions.gaps(times, test.trials)
@@ -149,7 +154,7 @@ def fix_thresholds(dev: ScoredList) -> tuple[dict[str, float], float]:
     fixed = lifetime.thresholds(nontargets)
     where = f"{dev.trials.path}: {len(nontargets)} non-targets"
     if np.isnan(list(fixed.values())).all():
-        raise UserError(
+        raise NothingToMeasure(
             f"{where}: too few to fix a threshold: it takes 100 for 1 %, 1000 for 0.1 %"
         )
     for rate, one_in in ONE_IN.items():
@@ -176,7 +181,7 @@ def measure(dev: ScoredList, test: ScoredList, unit: str, bins, num_draws: int) 
     )  # fmt: skip
     rows, doubling = lifetime.measure_bins(scored, fixed, unit_score, bins)
     if not rows:
-        raise UserError(
+        raise NothingToMeasure(
             f"{test.trials.path}: no bin has targets of {bootstrap.MIN_SPEAKERS} "
             f"speakers: choose other --bins (in {unit})"
         )
@@ -188,8 +193,9 @@ def measure(dev: ScoredList, test: ScoredList, unit: str, bins, num_draws: int) 
         "far": lifetime.false_alarm_rates(scored, fixed),
         "bins": rows, "doubling": doubling,
         "marks": sorted(
-            {*dev.info["marks"], *test.info["marks"]} - {origin.OWN_LIST_MARK}
+            {*dev.info["marks"]} - {origin.OWN_LIST_MARK} | {*test.info["marks"]}
         ),
+        "embeddings_sha256": test.info["embeddings_sha256"],
         "trials_sha256": test.info["trials_sha256"],
     }  # fmt: skip
 
@@ -214,9 +220,12 @@ def show(row: dict) -> None:
         for name in lifetime.RATES[:3]:
             cells += interval(one[name], name)
         for name in lifetime.LLR_COSTS:
-            cells += interval(one[name], name)[:1]
+            few = "\N{DAGGER}" if name in one["few_errors"] else ""
+            cells.append(interval(one[name], name)[0] + few)
         table.append((f"{one['low']}{end}", *cells))
     print("\n".join(aligned(table)))
+    if any(one["few_errors"] for one in row["bins"]):
+        print(f"  \N{DAGGER} rests on fewer than {MIN_ERRORS} misses or false alarms")
     for rate in ONE_IN:
         value, bounds = interval(row["far"][rate], "far")
         time, later = interval(row["doubling"][rate], "doubling", 0)
@@ -232,12 +241,19 @@ def main(argv=None) -> int:
     dev = ScoredList(args.data_dev, args.trials_dev, args.scores_dev)
     test = ScoredList(args.data, args.trials, args.scores)
     bins = args.bins or edges(BINS[args.unit])
-    row = measure(dev, test, args.unit, bins, args.draws)
+    system = {**results.identity(test.info, test.data, test.trials), "unit": args.unit}
+    try:
+        found = [measure(dev, test, args.unit, bins, args.draws)]
+    except NothingToMeasure as error:
+        log.warning("%s: nothing to measure", error)
+        found = []
     path = Path(args.results_dir) / "lifetime.json"
-    with lifetime.TABLE.updated(args.results_dir, [row]) as rows:
+    gone = [lifetime.TABLE.key_of(system)]
+    with lifetime.TABLE.updated(args.results_dir, found, gone) as rows:
         write_lines(path.with_suffix(".tsv"), lifetime.to_lines(rows))
-    show(row)
-    log.info("%d bins out to %s", len(row["bins"]), path)
+    for row in found:
+        show(row)
+        log.info("%d bins out to %s", len(row["bins"]), path)
     return 0
 
 

@@ -125,8 +125,9 @@ def main(argv=None) -> int:
         args.list, row["n_enrolled"], row["n_mated"], num_impostor,
     )  # fmt: skip
     print("\n".join(identification.lines_of(same)))
-    if any(r["marks"] for r in same):
-        print("* shares speakers with the training")
+    marks = sorted({mark for r in same for mark in r["marks"]})
+    if marks:
+        print(f"* marked: {', '.join(marks)}")
     return 0
 
 

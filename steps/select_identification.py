@@ -18,7 +18,8 @@ from pathlib import Path
 
 from chronovox import cli
 from chronovox.cli import UserError, log
-from chronovox.datadir import invert, read_session2date, read_table
+from chronovox.datadir import invert, read_table
+from chronovox.evaluation.conditions import read_days
 from chronovox.scoring.identification import write_list
 
 
@@ -43,14 +44,12 @@ def read_places(data: Path):
     path = data / "session2date"
     if not path.exists():
         return lambda key: key[1]
-    dates = read_session2date(path)
+    days = read_days(path)
 
     def place(key: tuple[str, str]):
-        if key not in dates:
+        if key not in days:
             raise UserError(f"{path}: no line for '{' '.join(key)}'")
-        date = dates[key]
-        day = float(date) if date.replace(".", "", 1).isdecimal() else 0.0
-        return day, date, key[1]
+        return days[key], key[1]
 
     return place
 

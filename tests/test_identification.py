@@ -324,7 +324,7 @@ def test_speakers_of_the_training_are_refused_or_marked(searched, capsys):
     (row,) = identify(searched, "--allow-speaker-overlap", "true")
     assert row["marks"] == ["speaker-overlap"]
     said = capsys.readouterr().out
-    assert "net_s3 * cosine" in said and "* shares speakers with" in said
+    assert "net_s3 * cosine" in said and "* marked: speaker-overlap" in said
     write_table(searched["model"] / "spk2id", {"t0": 2})
     data, searched["train"] = searched["train"], searched["data"]
     folder = train(searched, "seen", "center: true\n", "eight")

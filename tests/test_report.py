@@ -26,7 +26,8 @@ from chronovox.trials import read_trials
 
 LISTS = "hard", "only-CA5", "only-CA10"
 SYSTEM = {"model": "net_s1", "data": "test", "trials": "hard", "backend": "cosine",
-          "seed": 1}  # fmt: skip
+          "seed": 1, "marks": [], "trials_sha256": "",
+          "embeddings_sha256": "e" * 64}  # fmt: skip
 BIN = {"low": 0, "high": 2, "n_target": 90, "n_spk": 12, "frr_0.01": [0.1, 0.05, 0.2],
        "frr_0.001": [0.2, 0.1, 0.3], "shift": [-0.1, -0.2, 0.0],
        "actdcf_0.01": [0.5, 0.4, None], "cllr_loss": None}  # fmt: skip
@@ -43,7 +44,8 @@ EXTRAS = {
         for value in "fm"
     ]},
     "comparisons.json": {"rows": [{
-        "data": "test", "trials": "hard", "metric": "eer",
+        "data": "test", "trials": "hard", "metric": "eer", "marks": [],
+        "trials_sha256": "", "embeddings_sha256": ["e" * 64],
         "a": "net_s1, cosine", "b": "net_s1, plda",
         "value_a": 0.5, "value_b": 0.25, "difference": -0.25, "lo": -0.3123, "hi": -0.2,
     }]},
@@ -124,10 +126,20 @@ def full(tmp_path_factory) -> Path:
         out = compute(data, name, floor, options=["--best-of", "true"])
     for seed in (1, 2):
         make_curves(out.parent / f"net_s{seed}" / "log" / "tensorboard")
-    for name, document in EXTRAS.items():
-        (out / name).write_text(json.dumps(document))
+    write_extras(out)
     assert make_report.main([str(out)]) == 0
     return out
+
+
+def write_extras(out: Path, **changes) -> None:
+    """What other steps measure, of the list `hard` as it is there; with changes."""
+    rows = results.read(out)
+    sha256 = next(r["trials_sha256"] for r in rows if r["trials"] == "hard")
+    for name, document in EXTRAS.items():
+        named = [
+            {**row, "trials_sha256": sha256, **changes} for row in document["rows"]
+        ]
+        (out / name).write_text(json.dumps({**document, "rows": named}))
 
 
 @pytest.fixture
@@ -292,6 +304,26 @@ def test_scores_that_do_not_fit_are_left_out(small, caplog, change):
     assert "What is not shown" in page.text and said in page.text
     assert not (small / "pictures" / "det_hard.svg").exists()
     assert said in caplog.text and caplog.text.count(said) == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"trials_sha256": "0" * 64}, {"embeddings_sha256": "f" * 64}]
+)
+def test_what_is_of_other_lists_or_embeddings_is_not_shown(small, changes):
+    write_extras(small, **changes)
+    assert make_report.main([str(small)]) == 0
+    page = Page(small / "report.html")
+    for name, number in (("lifetime", 1), ("conditions", 2), ("comparisons", 1)):
+        assert f"{number} of {number} rows of {name}.json are of lists or" in page.text
+    assert "gender: f" not in page.text
+
+
+def test_marks_of_what_is_measured_are_shown(small):
+    write_extras(small, marks=["calibration-list"])
+    assert make_report.main([str(small)]) == 0
+    text = Page(small / "report.html").text
+    assert text.count("* marked: calibration-list.") == 3
+    assert "net_s1 cosine *" in text and "net_s1, plda *" in text
 
 
 DAMAGES = [

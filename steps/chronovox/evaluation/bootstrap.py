@@ -34,7 +34,7 @@ def draw_seeds(num_seeds: int, num_draws: int, stream: int = 0) -> np.ndarray:
 
     stream: systems that were trained apart are drawn apart.
     """
-    generator = np.random.default_rng([SEED, num_seeds, stream])
+    generator = np.random.default_rng([SEED, num_seeds, 1 + stream])
     probability = np.full(num_seeds, 1.0 / num_seeds)
     return generator.multinomial(num_seeds, probability, size=num_draws) / num_seeds
 

@@ -33,6 +33,7 @@ def _check(row: dict) -> None:
     kinds: dict = dict.fromkeys((*KEY, "trials_sha256", "command", "commit"), str)
     kinds |= dict.fromkeys(("value_a", "value_b", "difference"), float)
     kinds |= dict.fromkeys(("lo", "hi", "p"), float | None)
+    kinds |= {"marks": list, "few_errors": bool}
     for name, kind in kinds.items():
         if not isinstance(row[name], kind):
             raise TypeError(f"{name}: {row[name]!r}")

@@ -74,7 +74,7 @@ class Keys:
         paths = self.data / "session2date", self.data / "utt2session"
         if not all(path.exists() for path in paths):
             return None
-        dates = _read_days(paths[0])
+        dates = read_days(paths[0])
         utt2spk = read_table(self.data / "utt2spk")
         days = {
             utt: dates[utt2spk[utt], session]
@@ -89,7 +89,7 @@ class Keys:
         return self.ages() if days is None else days / DAYS_PER_YEAR
 
 
-def _read_days(path: Path) -> dict[tuple[str, str], float]:
+def read_days(path: Path) -> dict[tuple[str, str], float]:
     """(Speaker, session) -> a day, counted from whatever day. Raises UserError."""
     days, kinds = {}, set()
     for (spk, session), text in read_session2date(path).items():

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from chronovox.evaluation import bootstrap, results
 from chronovox.evaluation.bootstrap import LEVEL, MIN_SPEAKERS
 from chronovox.evaluation.conditions import bins
-from chronovox.evaluation.metrics import SortedTrials
+from chronovox.evaluation.metrics import SortedTrials, few_errors
 from chronovox.evaluation.tables import Table
 from chronovox.trials.lists import Speakers
 
@@ -135,7 +135,7 @@ def measure_bins(
         for rate, column in zip(fixed, mean.T, strict=False):
             row[f"frr_{rate}"] = triple(column)
         row["shift"] = triple((mean[:, -2] - means[rated[0], :, -2]) / unit_score)
-        row |= dict.fromkeys(LLR_COSTS)
+        row |= {**dict.fromkeys(LLR_COSTS), "few_errors": []}
         if scored.llr and place in rated:
             row |= ratio_costs(scored, scored.is_target & (code == place))
     later = means[rated[0] :]
@@ -146,7 +146,8 @@ def measure_bins(
 
 
 def ratio_costs(scored: Scored, targets) -> dict[str, list]:
-    """The costs of log-likelihood ratios: of some targets against all non-targets."""
+    """The costs of log-likelihood ratios: of some targets against all non-targets; and
+    which of them rest on few errors."""
     some = targets | ~scored.is_target
     people = scored.speakers
     people = Speakers(people.names, people.enrol[some], people.test[some])
@@ -155,7 +156,11 @@ def ratio_costs(scored: Scored, targets) -> dict[str, list]:
         [*map(curve.act_dcf, PRIORS), curve.cllr() - curve.min_cllr()]
         for curve in bootstrap.curves(ordered, people, scored.draws)
     ])  # fmt: skip
-    return dict(zip(LLR_COSTS, map(triple, found.T), strict=True))
+    few = few_errors(ordered.curve(), PRIORS)
+    return {
+        **dict(zip(LLR_COSTS, map(triple, found.T), strict=True)),
+        "few_errors": [name for name in few if name in LLR_COSTS],
+    }
 
 
 def doubling(centers: np.ndarray, rates: np.ndarray) -> list[float | None] | None:
@@ -209,7 +214,7 @@ def number(value, name: str, digits: int = 3) -> str:
 def to_lines(table: list[dict]) -> list[str]:
     """The lines of lifetime.tsv: one for each bin."""
     spread = [f"{name}{end}" for name in ALL for end in ("", "_lo", "_hi")]
-    lines = ["\t".join([*KEY, "dev_trials", *EDGES, *spread])]
+    lines = ["\t".join([*KEY, "dev_trials", *EDGES, *spread, "few_errors", "marks"])]
     for row in table:
         common = [results.cell(row, name) for name in (*KEY, "dev_trials")]
         of_list = [row[name][rate] for name in ("far", "doubling") for rate in ONE_IN]
@@ -218,13 +223,14 @@ def to_lines(table: list[dict]) -> list[str]:
             triples = [*(one[name] for name in RATES), *of_list]
             for name, values in zip(ALL, triples, strict=True):
                 cells += [number(value, name) for value in values or [None] * 3]
-            lines.append("\t".join(cells))
+            few = results.cell(one, "few_errors")
+            lines.append("\t".join([*cells, few, results.cell(row, "marks")]))
     return lines
 
 
 def _check(row: dict) -> None:
     """Raise KeyError, TypeError or ValueError for a row that no step wrote."""
-    for name in (*KEY, "dev_trials"):
+    for name in (*KEY, "dev_trials", "marks", "trials_sha256", "embeddings_sha256"):
         results.cell({name: row[name]}, name)
     to_lines([row])
 

@@ -24,6 +24,7 @@ from chronovox.evaluation.report_tables import (
     estimate_cell,
     groups,
 )
+from chronovox.evaluation.rows import list_of
 
 _DASH = Cell("\N{EN DASH}")
 MAX_ROWS = 24  # of one picture
@@ -36,8 +37,47 @@ def _absent(section: Section, name: str) -> Section:
     return section
 
 
+def _current(
+    section: Section, results_dir, name: str, of_results: list[dict]
+) -> list | None:
+    """The rows of a file that are of the lists and embeddings of the table of results.
+
+    None, and why in the section, without the file. What is marked is told there, too.
+    """
+    read = read_document(results_dir, name)
+    if read is None:
+        _absent(section, name)
+        return None
+    lists = set(map(list_of, of_results))
+    embeddings = {sha for row in of_results for sha in _shas(row)}
+    kept = [
+        item
+        for item in read[0]
+        if list_of(item.row) in lists and _shas(item.row) <= embeddings
+    ]
+    left_out = len(read[0]) - len(kept)
+    if left_out:
+        section.notes.append(
+            f"{left_out} of {len(read[0])} rows of {name} are of lists or embeddings "
+            f"that the table of results has not, and are not shown: {COMMANDS[name]} "
+            "measures again."
+        )
+    marks = sorted({mark for item in kept for mark in item.row.get("marks", [])})
+    if marks:
+        section.notes.append(f"* marked: {', '.join(marks)}.")
+    return kept
+
+
+def _shas(row: dict) -> set[str]:
+    """The fingerprints of the embeddings behind a row."""
+    told = row.get("embeddings_sha256") or []
+    told = [told] if isinstance(told, str) else told
+    return {part for text in told for part in str(text).split("+")}
+
+
 def _system(row: dict) -> str:
-    return f"{row['model']} {row['backend']}"
+    star = " *" if row.get("marks") else ""
+    return f"{row['model']} {row['backend']}{star}"
 
 
 def _of_list(item) -> tuple[str, str]:
@@ -52,13 +92,12 @@ def _percent_dot(look, estimate: Estimate) -> Dot:
     return Dot(look, *(100 * x for x in (estimate.value, estimate.low, estimate.high)))
 
 
-def lifetime(results_dir) -> Section:
+def lifetime(results_dir, of_results: list[dict]) -> Section:
     """How long an enrolment holds: error rates over the time since."""
     section = Section("lifetime", "Lifetime of an enrolment")
-    read = read_document(results_dir, "lifetime.json")
-    if read is None:
-        return _absent(section, "lifetime.json")
-    rows, _ = read
+    rows = _current(section, results_dir, "lifetime.json", of_results)
+    if rows is None:
+        return section
     rows = [row for row in rows if row.bins]
     named = sorted({str(r.row["dev_trials"]) for r in rows if r.row.get("dev_trials")})
     dev = ", ".join(named) or "development trials"
@@ -176,13 +215,12 @@ def _bin_table(rows: list[Lifetime]) -> Table:
     return Table("All bins, FRR in %", head, bodies, folded=True)
 
 
-def conditions(results_dir) -> Section:
+def conditions(results_dir, of_results: list[dict]) -> Section:
     """EER of parts of a list."""
     section = Section("conditions", "Conditions")
-    read = read_document(results_dir, "conditions.json")
-    if read is None:
-        return _absent(section, "conditions.json")
-    rows, _ = read
+    rows = _current(section, results_dir, "conditions.json", of_results)
+    if rows is None:
+        return section
     if not rows:
         section.missing = "conditions.json has no row."
         return section
@@ -245,13 +283,12 @@ def _condition_table(rows: list[Condition]) -> Table:
     return Table("All conditions", head, bodies, frozenset({0, 1}), folded=True)
 
 
-def comparisons(results_dir) -> Section:
+def comparisons(results_dir, of_results: list[dict]) -> Section:
     """Paired differences between systems."""
     section = Section("comparisons", "Comparisons")
-    read = read_document(results_dir, "comparisons.json")
-    if read is None:
-        return _absent(section, "comparisons.json")
-    rows, _ = read
+    rows = _current(section, results_dir, "comparisons.json", of_results)
+    if rows is None:
+        return section
     if not rows:
         section.missing = "comparisons.json has no row."
         return section
@@ -298,7 +335,7 @@ def _comparison_table(rows: list[Comparison]) -> Table:
             scale, digits = (100.0, 2) if rate else (1.0, 3)
             values = map(Estimate, row.values)
             body.append([
-                Cell(row.a), Cell(row.b),
+                Cell(row.a), Cell(row.b + (" *" if row.row.get("marks") else "")),
                 Cell(row.metric, "%" if rate else ""),
                 *(estimate_cell(value, scale, digits) for value in values),
                 estimate_cell(row.difference, scale, digits),

@@ -157,7 +157,7 @@ def _lifetime(row: dict) -> Lifetime:
     for name in [*doubling, *(name for one in bins for name in one.rates)]:
         if name not in ("shift", "cllr_loss"):
             float(name.rpartition("_")[2])  # a rate of false alarms, or a prior
-    row = _texts(row, "model", "data", "trials", "backend", "unit")
+    row = _texts(row, "model", "data", "trials", "backend", "unit", "trials_sha256")
     return Lifetime(row, row["unit"], bins, doubling)
 
 
@@ -167,14 +167,16 @@ def _condition(row: dict) -> Condition:
         for name in ("n_target", "n_nontarget", "n_spk")
     )
     eer = Estimate(*(number(row[name]) for name in ("eer", "eer_lo", "eer_hi")))
-    row = _texts(row, "model", "data", "trials", "backend", "condition")
+    row = _texts(
+        row, "model", "data", "trials", "backend", "condition", "trials_sha256"
+    )
     return Condition(row, row["condition"], str(row["value"]), counts, eer)
 
 
 def _comparison(row: dict) -> Comparison:
     values = number(row["value_a"]), number(row["value_b"])
     difference = Estimate(*(number(row[name]) for name in ("difference", "lo", "hi")))
-    row = _texts(row, "data", "trials", "metric", "a", "b")
+    row = _texts(row, "data", "trials", "metric", "a", "b", "trials_sha256")
     return Comparison(row, row["a"], row["b"], row["metric"], values, difference)
 
 

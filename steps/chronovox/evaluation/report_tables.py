@@ -84,7 +84,8 @@ class Systems:
                 trained += 1
             models = {r["model"] for r in rows if self.key(r) == key and not is_mean(r)}
             name = models.pop() if len(models) == 1 else stem_of(row)
-            self.labels[key] = f"{self._name(name, row)} {key[2] or '(reference)'}"
+            label = f"{self._name(name, row)} {key[2] or '(reference)'}"
+            self.labels[key] = label + (" *" if warnings_of(row) else "")
 
     def key(self, row: dict) -> tuple[str, str, str]:
         """What tells systems apart; a reference counts once, by its best back end."""

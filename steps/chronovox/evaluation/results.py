@@ -18,6 +18,7 @@ COLUMNS = (
     "trials_sha256", "config", "commit", "command", "marks", "min_cllr", "cllr",
     "few_errors",
 )  # fmt: skip
+_ALWAYS = frozenset(COLUMNS[: COLUMNS.index("min_cllr")])  # others came later
 _COSTS = "mindcf_", "actdcf_", "min_cllr", "cllr"
 
 
@@ -51,7 +52,10 @@ def _check(row: dict) -> None:
     for name in (*COLUMNS, *row):
         cell(row, name)
         kinds: tuple = (str,)
-        value = row.get(name) if name.startswith(_COSTS) else row[name]
+        if name.startswith(_COSTS):
+            value = row.get(name)
+        else:
+            value = row[name] if name in _ALWAYS else row.get(name, [])
         if name.startswith(("n_", "eer", *_COSTS)):
             kinds = (int, float)
             if name.startswith(("eer_", *_COSTS)):
@@ -77,10 +81,26 @@ key_of = TABLE.key_of
 read = TABLE.read  # rates as fractions
 
 
-def update(results_dir, rows: list[dict], replaced=()) -> None:
+def is_older(row: dict, new: dict) -> bool:
+    """Whether a row is of a model and list of `new`, but of another version of one."""
+    stem = new["model"].removesuffix(f"_s{new['seed']}")
+    same_model = row["model"] == new["model"]
+    same_mean = str(row["seed"]).startswith("mean(") and stem in row["model"].split("+")
+    if (row["data"], row["trials"]) != (new["data"], new["trials"]):
+        return False
+    if not (same_model or (same_mean and row["config"] == new["config"])):
+        return False
+    known = new.get("embeddings_sha256"), row.get("embeddings_sha256")
+    mine, theirs = ([x] if isinstance(x, str) else x or [] for x in known)
+    other = row["trials_sha256"] != new["trials_sha256"]
+    return other or not (set(mine) & set(theirs) or new["config"] == "-")
+
+
+def update(results_dir, rows: list[dict], replaced=()) -> int:
     """Put `rows` into the table; rows of the same key or of a key in `replaced` go.
 
-    Safe to call from several processes at once.
+    So do rows that are older, `is_older`, whose number is returned. Safe to call from
+    several processes at once.
     """
     tsv = Path(results_dir) / "results.tsv"
     # It is written after results.json, so looked for before.
@@ -89,7 +109,15 @@ def update(results_dir, rows: list[dict], replaced=()) -> None:
             f"{results_dir}/results.json: no such file, but results.tsv is there: "
             "restore the one or remove the other"
         )
-    with TABLE.updated(results_dir, rows, replaced) as table:
+    older = []
+
+    def is_gone(row: dict) -> bool:
+        gone = any(is_older(row, new) for new in rows)
+        older.extend([row] * gone)
+        return gone
+
+    with TABLE.updated(results_dir, rows, replaced, is_gone) as table:
         names = columns(table)
         lines = ["\t".join(cell(row, name) for name in names) for row in table]
         write_lines(tsv, ["\t".join(names), *lines])
+    return len(older)

@@ -51,9 +51,10 @@ class Table:
 
     @contextlib.contextmanager
     def updated(
-        self, results_dir, rows: list[dict], replaced=()
+        self, results_dir, rows: list[dict], replaced=(), is_gone=lambda row: False
     ) -> Iterator[list[dict]]:
-        """Put `rows` in; rows of the same key or of a key in `replaced` go.
+        """Put `rows` in; rows of the same key, or of a key in `replaced`, and those of
+        which `is_gone` holds, go.
 
         Gives all rows, sorted, while no other process may change them: to write what is
         made from the table. Safe to call from several processes at once.
@@ -65,6 +66,7 @@ class Table:
         with _locked(results_dir):
             old = self.read(results_dir) if path.exists() else []
             kept = [row for row in old if self.key_of(row) not in gone]
+            kept = [row for row in kept if not is_gone(row)]
             table = sorted(kept + rows, key=self._rank)
             with atomic_write(path) as stream:
                 json.dump({"rows": table}, stream, indent=2, allow_nan=False)

@@ -172,6 +172,8 @@ def checked(info: dict, kinds: dict) -> dict:
 def _checked(value, kind):
     if not isinstance(value, kind):
         raise TypeError(value)
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ValueError("beyond 64 bits")
     if isinstance(value, list) and not all(isinstance(item, str) for item in value):
         raise TypeError(value)
     json.dumps(value, ensure_ascii=False).encode()

@@ -25,6 +25,10 @@ class Speakers:
     enrol: np.ndarray
     test: np.ndarray
 
+    def num_target(self, trials: "Trials") -> int:
+        """How many of them have a target trial."""
+        return len(np.unique(self.enrol[trials.is_target]))
+
 
 @dataclass(frozen=True)
 class Trials:
@@ -191,8 +195,8 @@ def read_trials(path, check: bool = True) -> Trials:
     """
     if not Path(path).exists():
         raise UserError(
-            f"{path}: no such file: make it: ./run.sh --stage 2 --stop-stage 2 "
-            f"--trials {Path(path).name}"
+            f"{path}: no such file: make it: ./run.sh --stage 2 --stop-stage 2, with "
+            f"--trials {Path(path).name}, or --dev-trials, --calibration"
         )
     # Arrays that grow in place, as parts joined at the end would take twice the memory.
     numbers, columns = _Numbers(), (array("i"), array("i"), array("b"))
