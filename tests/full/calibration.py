@@ -23,9 +23,9 @@ from chronovox.evaluation import results
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS, BACKENDS, PRIORS = (1, 2, 3), ("cosine", "plda"), ("0.5", "0.05")
-RULES = """positives: {session: different, per_enrolment: 100000}
-negatives: {per_enrolment: 100000}
-"""
+RULES = """positives: {session: different, per_enrolment: 100}
+negatives: {per_enrolment: 400000}
+"""  # of each utterance all; non-targets are as many times its targets, if there are
 
 
 def get_parser():
