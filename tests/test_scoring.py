@@ -274,6 +274,16 @@ def test_names_below_a_directory():
 # Score files
 
 
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e39])
+def test_what_could_not_be_read_is_not_written(tmp_path, bad):
+    trials = Trials.of(["a", "a"], ["b", "c"], np.array([True, False]), "list")
+    with pytest.raises(
+        UserError, match="s: a score is NaN, infinite or too large: not"
+    ):
+        write_scores(tmp_path / "s", trials, np.array([1.0, bad]), {})
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_description_never_stands_beside_other_scores(tmp_path, monkeypatch):
     path, listed = tmp_path / "scores", tmp_path / "list"
     described = tmp_path / "scores.json"
@@ -306,6 +316,7 @@ def test_a_description_never_stands_beside_other_scores(tmp_path, monkeypatch):
         ("a b nan\na c 1\n", "SCORES:1: 'nan' is not a number"),
         ("a b 1\na c -inf\n", "SCORES:2: '-inf' is not a number"),
         ("a b 1e999\na c 1\n", "SCORES:1: '1e999' is not a finite number"),
+        ("a b 1\na c -1e307\n", "SCORES:2: '-1e307' is too large for a score: score"),
         ("a b 0.5\na c 1 target\n", "SCORES:2: expected 3 fields, found 4"),
         ("a b 0.5\na c 1", "SCORES: the last line has no line end"),
         ("b a 0.5\na c 1\n", "the first is LIST:1: 'a b'"),
