@@ -46,7 +46,7 @@ import numpy as np
 from chronovox import cli
 from chronovox.cli import UserError, log
 from chronovox.evaluation import bootstrap, conditions, lifetime, results
-from chronovox.evaluation.lifetime import ONE_IN, Scored, number
+from chronovox.evaluation.lifetime import ONE_IN, Scored, edges, number
 from chronovox.evaluation.metrics import MIN_ERRORS
 from chronovox.evaluation.tables import aligned
 from chronovox.files import write_lines
@@ -74,21 +74,10 @@ def get_parser():
     parser.add_argument(
         "--draws", type=cli.positive_int, default=1000, help="of speakers; default 1000"
     )
-    for name in ("data", "trials", "scores"):
-        parser.add_argument(f"{name}_dev")
-    for name in ("data", "trials", "scores", "results_dir"):
+    sides = [f"{x}{end}" for end in ("_dev", "") for x in ("data", "trials", "scores")]
+    for name in (*sides, "results_dir"):
         parser.add_argument(name)
     return parser
-
-
-def edges(text: str) -> tuple[float, ...]:
-    """Rising numbers from 0 on."""
-    values = [float(word) for word in text.split()]
-    if not values or values != sorted(set(values)) or values[0] < 0:
-        raise ValueError(text)
-    if not np.isfinite(values).all():
-        raise ValueError(text)
-    return tuple(int(value) if value.is_integer() else value for value in values)
 
 
 class NothingToMeasure(UserError):

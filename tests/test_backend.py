@@ -523,6 +523,13 @@ def test_the_speaker_of_an_utterance_is_left_out_of_its_cohort(world):  # noqa: 
         assert value == pytest.approx(expected, rel=1e-4)
 
 
+def test_utterances_of_speakers_are_counted(world):  # noqa: F811
+    speakers = {"t0-0": "t0", "t1-0": "t0", "t2-0": "t0", "t3-0": "t1", "t4-0": "t1"}
+    write_table(world["train"] / "utt2spk", speakers)
+    folder = train(world, "mean", "center: true\n")
+    assert read_table(folder / "speakers") == {"t0": "3", "t1": "2"}
+
+
 def test_a_copied_back_end_keeps_its_own_cohort(world):  # noqa: F811
     text = "norm: {kind: s, cohort: utterances}\n"
     folder = train(world, "first", text)

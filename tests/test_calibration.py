@@ -306,6 +306,19 @@ def test_a_fusion_joins_what_differs(sets):
     assert read_info(path, sets["test"]["trials"])["marks"] == ["best-of"]
 
 
+def test_a_fusion_tells_the_marks_and_embeddings_of_all_scores(sets):
+    other = {"model": "net_s4", "backend": "cosine", "embeddings_sha256": "cc"}
+    for part in (sets["dev"], sets["test"]):
+        noise = np.random.default_rng(7).normal(size=len(part["llr"]))
+        put_scores(part, "list.cosine", part["llr"] + noise, **other)
+    folder = calibrate(sets, scores=("plda", "cosine"), out="fused")
+    part, marks = sets["test"], ["training-unknown"]
+    put_scores(part, "list.cosine", part["llr"] + noise, **other, marks=marks)
+    path = apply(sets, folder, scores=("plda", "cosine"))
+    info = read_info(path, part["trials"])
+    assert (info["embeddings_sha256"], info["marks"]) == ("bb+cc", marks)
+
+
 def test_a_calibrated_file_can_be_calibrated_again(sets):
     folder = calibrate(sets)
     apply(sets, folder, part="dev")

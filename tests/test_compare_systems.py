@@ -82,6 +82,71 @@ def test_seeds_of_other_models_are_drawn_apart(data):  # noqa: F811
     assert row["difference"] == 0 and row["lo"] < 0 < row["hi"]
 
 
+def eer_row(rows, name) -> dict:
+    (row,) = (r for r in rows if (r["metric"], r["b"]) == ("eer", name))
+    return row
+
+
+def test_few_speakers_get_no_interval(data):  # noqa: F811
+    listed = data / "trials/random"
+    rows = [line.split() for line in listed.read_text().splitlines()]
+    for number, wanted in ((6, True), (4, False)):
+        kept = [row for row in rows if max(row[0][:3], row[1][:3]) < f"s{number:02d}"]
+        listed.write_text("".join(" ".join(row) + "\n" for row in kept))
+        backends = "cosine", "plda"
+        paths = [make_scores(data, "net_s1", 1, backend=name) for name in backends]
+        row = eer_row(compare(data, *paths, options=["--draws", "50"]), "net_s1, plda")
+        assert [row[name] is not None for name in ("lo", "hi", "p")] == [wanted] * 3
+
+
+def test_configurations_of_one_name_are_told_apart(data):  # noqa: F811
+    configs = "c0ffee99", "f00dab12"
+    paths = [
+        make_scores(data, f"net_s{seed}", seed, config=config)
+        for seed, config in enumerate(configs)
+    ]
+    paths.append(make_scores(data, "other_s1", 1, config="0ther5"))
+    rows = compare(data, *paths, options=["--draws", "5"])
+    assert {row["a"] for row in rows} == {"net_s0 [c0ffee], cosine"}
+    names = {row["b"] for row in rows}
+    assert names == {"net_s1 [f00dab], cosine", "other_s1, cosine"}
+
+
+def test_two_systems_of_one_name_are_refused(data):  # noqa: F811
+    path = make_scores(data, "floor", None, config="-")
+    with pytest.raises(UserError, match="two systems have one name, floor, cosine, fl"):
+        compare(data, path, path, options=["--draws", "5"])
+
+
+def test_few_errors_and_marks_are_shown(data, capsys, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(
+        "chronovox.evaluation.metrics.few_errors",
+        lambda curve, priors: ["mindcf_0.05"] if curve.eer() < 0.1 else [],
+    )
+    few, some = (
+        make_scores(data, "net_s1", 1, backend=name, quality=quality, marks=marks)
+        for name, quality, marks in (("few", 9.0, []), ("some", 0.5, ["best-of"]))
+    )
+    plain = make_scores(data, "net_s1", 1, backend="plain", quality=0.5)
+    options = ["--draws", "5"]
+    for paths, dagger, star in (
+        ((some, plain), False, True), ((plain, few), True, False),
+        ((few, some), True, True),
+    ):  # fmt: skip
+        rows = compare(data, *paths, options=options)
+        said = capsys.readouterr().out
+        lines = [line for line in said.splitlines() if " net_s1, " in line]
+        costs = [line for line in lines if line.startswith("  mindcf_0.05 \N{DAGGER}")]
+        assert len(costs) == dagger
+        assert [line for line in lines if "\N{DAGGER}" in line] == costs
+        assert all((" * " in line) == star for line in lines) and len(lines) == 3
+        assert ("* marked: best-of" in said) == star
+        assert ("\N{DAGGER} rests on fewer" in said) == dagger
+    assert all(
+        row["marks"] == ["best-of"] for row in rows if row["b"] == "net_s1, some"
+    )
+
+
 def test_one_system_alone_is_refused(data):  # noqa: F811
     path = make_scores(data, "net_s1", 1)
     with pytest.raises(UserError, match="nothing to compare it with"):

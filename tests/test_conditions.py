@@ -302,6 +302,21 @@ def test_enrolments_of_several_utterances(data):
     assert find(rows, "duration", "3.00 s and over")["n_target"] == 24
 
 
+def test_a_session_that_is_of_both_sides_in_part_is_another(data):
+    table = {f"e-{spk}": f"{spk}-v0-b {spk}-v1-b" for spk in SPEAKERS}
+    table |= {f"f-{spk}": f"{spk}-v0-b {spk}-v0-a" for spk in SPEAKERS}
+    write_table(data / "enrolments", table)
+    enrol = [f"{spk}-v0-a" for spk in SPEAKERS for _ in range(2)]
+    test = [f"{side}-{spk}" for spk in SPEAKERS for side in "ef"]
+    enrol += enrol
+    test += test[2:] + test[:2]
+    trials = Trials.of(enrol, test, np.arange(48) < 24, "")
+    write_trials(data / "trials/some", trials)
+    rows = measure(data, make_scores_of(data, "some"), name="some")
+    for value in ("same", "different"):
+        assert find(rows, "session", value)["n_target"] == 12
+
+
 def make_scores_of(data, name) -> Path:
     trials = read_trials(data / "trials" / name)
     path = data.parents[1] / "exp/x/scores_test" / f"{name}.cosine"

@@ -333,6 +333,18 @@ def test_speakers_of_the_training_are_refused_or_marked(searched, capsys):
         identify(searched, folder=folder)
 
 
+def test_embeddings_of_an_unknown_training_are_marked(searched):
+    for name in ("spk2id", "config.yaml"):
+        (searched["model"] / name).unlink()
+    write_table(searched["model"] / "imported", {"test": "theirs.scp"})
+    assert identify(searched)[0]["marks"] == ["training-unknown"]
+    searched["train"] = searched["data"]
+    folder = train(searched, "seen", "center: true\n", "eight")
+    allowed = "--allow-speaker-overlap", "true"
+    rows = identify(searched, *allowed, folder=folder)
+    assert rows[1]["marks"] == ["training-unknown", "speaker-overlap"]
+
+
 def test_what_is_older_than_its_origin_is_refused(searched):
     (searched["data"] / "wav.scp").write_text("a b\n")
     with pytest.raises(UserError, match="made_from: no such file"):

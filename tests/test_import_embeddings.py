@@ -88,6 +88,34 @@ def test_missing_keys_are_told_first(world, capsys, caplog):
         run(world, "--max-fail-ratio", "1")
 
 
+def test_a_failed_import_leaves_nothing_of_an_earlier_one(world):
+    out = world["exp"] / "embeddings_test"
+    run(world)
+    assert {"xvector.scp", "spk_xvector.scp", "made_from"} <= {
+        path.name for path in out.iterdir()
+    }
+    world["scp"].write_text("q-1 theirs.ark:5\n")
+    with pytest.raises(UserError, match="20 of 20 utterances"):
+        run(world)
+    for name in ("xvector.scp", "spk_xvector.scp", "made_from"):
+        assert not (out / name).exists()
+
+
+def test_what_vectors_are_of_stands_before_they_do(world, tmp_path, monkeypatch):
+    (tmp_path / "speakers").write_text("a1\n")
+    out = world["exp"] / "embeddings_test"
+
+    def killed(*words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chronovox.vectors.write_joined", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(world, "--train-speakers", tmp_path / "speakers")
+    assert read_table(world["exp"] / "spk2id") == {"a1": "0"}
+    assert read_table(world["exp"] / "imported") == {"test": str(world["scp"])}
+    assert (out / "made_from").exists() and not (out / "xvector.scp").exists()
+
+
 def test_a_trained_model_is_not_written_over(world):
     world["exp"].mkdir(parents=True)
     (world["exp"] / "config.yaml").write_text("seed: 1\n")

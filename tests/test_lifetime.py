@@ -152,6 +152,25 @@ def test_too_few_nontargets(world, caplog):
 # Against loops
 
 
+def test_a_nontarget_counts_as_often_as_both_its_speakers():
+    draws = np.array([[1, 1, 1], [2, 0, 1], [3, 2, 1]])
+    enrol, test = np.array([0, 1, 2, 0]), np.array([1, 2, 0, 2])
+    column = np.array([0.1, 0.7, 0.4, 1.0])
+    found = lifetime.nontarget_means(draws, enrol, test, [column])[:, 0]
+    weights = draws[:, enrol] * draws[:, test]
+    assert found == pytest.approx((weights * column).sum(1) / weights.sum(1))
+
+
+def test_costs_are_against_nontargets_of_any_time(world):
+    scores, table = scores_of(world), world / "data/test/session2date"
+    (before,) = call(world, *scores)
+    lines = table.read_text().splitlines(True)
+    table.write_text("".join(line for line in lines if " v005 " not in line))
+    (after,) = call(world, *scores)
+    assert after["bins"][0] == before["bins"][0]
+    assert after["bins"][0]["cllr_loss"] and after["bins"][5]["n_target"] == 0
+
+
 def doubling_by_hand(points) -> float:
     """points: (center, rate), by walking from one to the next."""
     points = [(center, rate) for center, rate in points if not np.isnan(rate)]
@@ -409,6 +428,16 @@ def test_shared_speakers_and_other_systems_are_refused(world):
         with pytest.raises(SystemExit):
             call(world, dev, test, "--bins", bad)
     assert not (world / "exp/results").exists()
+
+
+def test_marks_are_those_of_both_score_files(world):
+    """But that dev has the list of the calibration is as it should be."""
+    own = "calibration-list"
+    dev = make_scores(world / "data/dev", 3.0, 0.12, marks=[own, "training-unknown"])
+    for marks in (["speaker-overlap"], [own]):
+        test = make_scores(world / "data/test", 3.0, 0.12, marks=marks)
+        (row,) = call(world, dev, test, "--draws", 5)
+        assert row["marks"] == [*marks, "training-unknown"]
 
 
 def test_rows_are_replaced_by_system_list_and_unit(world):

@@ -181,6 +181,16 @@ def test_a_cost_that_rests_on_few_errors_is_told():
     assert metrics.few_errors(curve, (0.001,)) == ["mindcf_0.001", "actdcf_0.001"]
 
 
+@pytest.mark.parametrize(("missed", "accepted"), [(30, 30), (29, 30), (30, 29)])
+def test_thirty_errors_of_a_kind_are_not_few(missed, accepted):
+    target = np.where(np.arange(300) < missed, -2.0, 2.0)
+    nontarget = np.where(np.arange(300) < accepted, 2.0, -2.0)
+    scores = np.concatenate([target, nontarget])
+    curve = SortedTrials(scores, np.arange(600) < 300, (0.5,)).curve()
+    few = [] if missed == accepted else ["mindcf_0.5", "actdcf_0.5"]
+    assert metrics.few_errors(curve, (0.5,)) == few
+
+
 @pytest.mark.parametrize(
     ("target", "nontarget", "message"),
     [
@@ -238,6 +248,13 @@ def test_draws_are_fixed_and_count_every_speaker_place():
     assert (draws.sum(axis=1) == 7).all()
     assert (draws == bootstrap.draw_speakers(7, 50)).all()
     assert (draws != bootstrap.draw_speakers(7, 50, seed=2)).any()
+
+
+def test_seeds_are_not_drawn_as_speakers_or_as_other_systems():
+    seeds = [bootstrap.draw_seeds(5, 50, stream) for stream in (0, 1)]
+    assert (seeds[0].sum(axis=1) == 1).all()
+    draws = [bootstrap.draw_speakers(5, 50) / 5, *seeds]
+    assert len({draw.tobytes() for draw in draws}) == 3
 
 
 def test_the_interval_is_wider_where_speakers_differ():

@@ -20,6 +20,7 @@ from chronovox.cli import UserError
 from chronovox.datadir import write_table
 from chronovox.evaluation import curves, drawing, report_inputs, report_tables, results
 from chronovox.evaluation.metrics import SortedTrials
+from chronovox.evaluation.rows import folded
 from chronovox.scoring import write_scores
 from chronovox.training.progress import Progress
 from chronovox.trials import read_trials
@@ -419,6 +420,26 @@ def test_a_row_carries_its_star_on_the_list_of_its_mark():
     table = report_tables.error_tables(report_tables.Systems(rows))[0]
     cells = table.groups[0][1][0]
     assert [c.text for c in cells] == ["net_s1", "\N{BLACK STAR} 20.00", "20.00 *"]
+
+
+def test_a_marked_row_carries_its_star_in_the_table_of_costs():
+    rows = [base_row(few_errors=[], marks=marks) for marks in ([], ["speaker-overlap"])]
+    for row, name in zip(rows, ("net_s1", "net_s1 *"), strict=True):
+        table, _ = report_tables.cost_table(report_tables.Systems([row]))
+        assert table.groups[0][1][0][0].text == name
+
+
+def test_only_ratios_of_the_same_scores_are_folded():
+    plain = base_row(backend="plda", eer=0.2, few_errors=[], cllr=None)
+    ratios = {**plain, "backend": "plda_llr", "eer": 0.2 + 1e-9, "cllr": 0.3}
+    (row,) = folded([plain, ratios])
+    assert (row["backend"], row["cllr"], row["eer"]) == ("plda", 0.3, 0.2)
+    for changes in (
+        {"eer": 0.2001}, {"marks": ["speaker-overlap"]}, {"embeddings_sha256": "0"},
+        {"model": "net_s2"}, {"trials_sha256": "0"},
+    ):  # fmt: skip
+        other = {**ratios, **changes}
+        assert folded([plain, other]) == [plain, other], changes
 
 
 def test_lists_stand_in_their_natural_order_and_references_once():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recipe_tools import environment
 
 import compute_metrics
 import print_results
@@ -43,14 +44,16 @@ def data(tmp_path) -> Path:
 
 
 def make_scores(data: Path, model: str, seed, name="random", backend="cosine",
-                config="c0ffee", quality=2.0, marks=(), llr=False) -> Path:  # fmt: skip
+                config="c0ffee", quality=2.0, marks=(), llr=False,
+                embeddings="0") -> Path:  # fmt: skip
     """A score file of a model under exp/, and the .json beside it."""
     trials = read_trials(data / "trials" / name)
     generator = np.random.default_rng([len(model), seed or 0, len(backend)])
     scores = generator.normal(size=len(trials)) + quality * trials.is_target
     path = data.parents[1] / "exp" / model / "scores_test" / f"{name}.{backend}"
     info = {"model": model, "seed": seed, "backend": backend, "config": config,
-            "marks": list(marks), "llr": llr, "embeddings_sha256": "0"}  # fmt: skip
+            "marks": list(marks), "llr": llr,
+            "embeddings_sha256": embeddings}  # fmt: skip
     write_scores(path, trials, scores.astype(np.float32), info)
     return path
 
@@ -203,6 +206,58 @@ def test_seeds_of_one_configuration_get_a_mean(data):
     assert (mean["eer_lo"], mean["eer_hi"]) == (f"{100 * low:.3f}", f"{100 * high:.3f}")
 
 
+def test_a_mean_rests_on_few_errors_where_one_of_its_seeds_does(data, monkeypatch):
+    monkeypatch.setattr("chronovox.evaluation.metrics.MIN_ERRORS", 1)
+    qualities = {1: 1.0, 2: 9.0}
+    paths = [make_scores(data, f"net_s{s}", s, quality=q) for s, q in qualities.items()]
+    mean, poor, good = compute(data, *paths, options=["--p-targets", "0.5"])
+    assert (mean["seed"], poor["few_errors"]) == ("mean(1,2)", "-")
+    assert mean["few_errors"] == good["few_errors"] == "mindcf_0.5"
+
+
+def test_rows_of_older_embeddings_go(data, caplog):
+    """Those of the model and list, and the means that have them; no others."""
+    seeds = [make_scores(data, f"net_s{seed}", seed) for seed in (1, 2)]
+    compute(data, *seeds, make_scores(data, "other_s1", 1, config="f00d"))
+    compute(data, make_scores(data, "net_s1", 1, backend="plda"))
+    old = [make_scores(data, f"net_s{s}", s, config="old", backend="z") for s in (3, 4)]
+    compute(data, *old)
+    compute(data, make_scores(data, "net_s1", 1, name="hard"), name="hard")
+    assert "are gone from" not in caplog.text
+    make_scores(data, "net_s1", 1, embeddings="1")
+    rows = compute(data, seeds[0])
+    assert "2 rows of other embeddings of these models" in caplog.text
+    names = "model", "backend", "trials"
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("net", "z", "random"), ("net_s1", "cosine", "hard"),
+        ("net_s1", "cosine", "random"), ("net_s2", "cosine", "random"),
+        ("net_s3", "z", "random"), ("net_s4", "z", "random"),
+        ("other_s1", "cosine", "random"),
+    ]  # fmt: skip
+    # A mean goes only with embeddings that it has not.
+    caplog.clear()
+    assert compute(data, *seeds)[1]["model"] == "net"
+    plda = make_scores(data, "net_s1", 1, backend="plda", embeddings="1")
+    assert len(compute(data, plda)) == 9 and "are gone from" not in caplog.text
+    # References may be of several embeddings.
+    floor = {"model": "floor", "seed": None, "config": "-"}
+    compute(data, make_scores(data, **floor))
+    other = make_scores(data, **floor, backend="b", embeddings="1")
+    assert len(compute(data, other)) == 11 and "are gone from" not in caplog.text
+
+
+def test_rows_of_an_older_list_go(data, caplog):
+    seeds = [make_scores(data, f"net_s{seed}", seed) for seed in (1, 2)]
+    compute(data, *seeds, make_scores(data, "other_s1", 1, config="f00d"))
+    compute(data, make_scores(data, "net_s1", 1, backend="plda"))
+    listed = data / "trials/random"
+    listed.write_text("".join(sorted(listed.read_text().splitlines(True))))
+    rows = compute(data, make_scores(data, "net_s1", 1))
+    assert "random: 2 rows of other" in caplog.text
+    found = [(row["model"], row["backend"]) for row in rows]
+    assert found == [(name, "cosine") for name in ("net_s1", "net_s2", "other_s1")]
+
+
 def test_models_named_otherwise_are_joined(data):
     paths = [make_scores(data, "red", 1), make_scores(data, "blue", 2)]
     assert compute(data, *paths)[1]["model"] == "blue+red"
@@ -225,9 +280,14 @@ def test_best_of_keeps_the_strongest_row_alone(data):
         ("cosine_mean", "-", "best-of")
     ]  # fmt: skip
     # When the other becomes the best, the row of before goes.
-    make_scores(data, **make, quality=6.0)
+    make_scores(data, **make, quality=6.0, marks=["speaker-overlap"])
     rows = compute(data, weak, strong, options=["--best-of", "true"])
-    assert [row["backend"] for row in rows] == ["cosine"]
+    assert [(row["backend"], row["marks"]) for row in rows] == [
+        ("cosine", "speaker-overlap,best-of")
+    ]
+    trained = make_scores(data, "net_s1", 1)
+    with pytest.raises(UserError, match="--best-of chooses .*, and net_s1 is trained"):
+        compute(data, weak, trained, options=["--best-of", "true"])
 
 
 def test_two_processes_at_once_lose_nothing(data):
@@ -291,6 +351,31 @@ def test_trials_of_one_kind_give_no_number(data, label):
     other = {"target": "non-target", "nontarget": "target"}[label]
     with pytest.raises(UserError, match=f"random: there is no {other} trial"):
         compute(data, path)
+
+
+def test_scores_whose_sums_would_be_infinite_are_refused(data):
+    path = make_scores(data, "net_s1", 1, llr=True)
+    lines = [line.split() for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{a} {b} {float(x):.3f}e307\n" for a, b, x in lines))
+    with pytest.raises(UserError, match=r":1: '.*e307' is too large for a score"):
+        compute(data, path)
+    assert not (data.parents[1] / "exp" / "results").exists()
+
+
+def test_rows_without_the_columns_that_came_later_are_read(data):
+    compute(data, make_scores(data, "net_s1", 1))
+    path = data.parents[1] / "exp/results"
+    (row,) = results.read(path)
+    for name in ("min_cllr", "cllr", "few_errors"):
+        row.pop(name, None)
+    (path / "results.json").write_text(json.dumps({"rows": [row]}))
+    assert results.read(path) == [row]
+    rows = compute(data, make_scores(data, "net_s2", 2))
+    assert [r["min_cllr"] == "-" for r in rows] == [True, False]
+    del row["marks"]
+    (path / "results.json").write_text(json.dumps({"rows": [row]}))
+    with pytest.raises(UserError, match="results.json: damaged"):
+        results.read(path)
 
 
 def test_a_missing_or_damaged_description_is_named(data):
@@ -396,8 +481,10 @@ def test_a_damaged_corpus_description_is_named(data, content):
 
 
 @pytest.mark.parametrize(
-    "change", [{"model": 3}, {"marks": [1]}, {"config": None}, {"model": "\ud800"}]
-)
+    "change",
+    [{"model": 3}, {"marks": [1]}, {"config": None}, {"model": "\ud800"},
+     {"seed": 2**63}, {"seed": -(2**63)}],
+)  # fmt: skip
 def test_a_description_with_odd_types_is_damaged(data, change):
     path = make_scores(data, "net_s1", 1)
     described = path.with_name(f"{path.name}.json")
@@ -419,3 +506,27 @@ def test_a_table_with_odd_values_is_damaged(data, change):
     (path / "results.json").write_text(json.dumps({"rows": rows}))
     with pytest.raises(UserError, match="results.json: damaged"):
         print_results.main([str(path)])
+
+
+# What runs all of these
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trials", " \n"], "--trials: expected names, got"),
+        (["--backends", ""], "--backends: expected names, got ''"),
+        (["--backends", "plda"], "--backends: without --train there is cosine alone"),
+        (["--backends", "cosine plda"], "without --train there is cosine alone"),
+    ],
+)
+def test_wrong_options_of_the_evaluation_are_refused(tmp_path, words, message):
+    for name in ("steps", "utils", "conf", "path.sh"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        ["steps/evaluate_models.sh", *words, "data/test", "exp/results", "exp/net"],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr and "Usage: steps/evaluate_models.sh" in done.stderr
+    assert not (tmp_path / "exp").exists()

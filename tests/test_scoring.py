@@ -13,7 +13,7 @@ from chronovox.cli import UserError
 from chronovox.datadir import write_table
 from chronovox.files import sha256
 from chronovox.kaldi_io import ArkWriter
-from chronovox.scoring import name_below, read_scores
+from chronovox.scoring import name_below, read_scores, write_scores
 from chronovox.scoring.cosine import cosine_scores
 from chronovox.trials import Trials, read_trials
 
@@ -271,7 +271,37 @@ def test_names_below_a_directory():
     assert name_below("exp", "somewhere/exp") == "somewhere/exp"
 
 
-# Reading scores back
+# Score files
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e39])
+def test_what_could_not_be_read_is_not_written(tmp_path, bad):
+    trials = Trials.of(["a", "a"], ["b", "c"], np.array([True, False]), "list")
+    with pytest.raises(
+        UserError, match="s: a score is NaN, infinite or too large: not"
+    ):
+        write_scores(tmp_path / "s", trials, np.array([1.0, bad]), {})
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_description_never_stands_beside_other_scores(tmp_path, monkeypatch):
+    path, listed = tmp_path / "scores", tmp_path / "list"
+    described = tmp_path / "scores.json"
+    listed.write_text("a b target\na c nontarget\n")
+    trials = read_trials(listed)
+
+    def killed(self, *columns):
+        assert not described.exists()
+        raise KeyboardInterrupt
+
+    for place in ("chronovox.trials.lists.Trials.blocks", "chronovox.files.sha256"):
+        write_scores(path, trials, np.zeros(2), {"model": "one"})
+        assert described.exists()
+        with monkeypatch.context() as patch:
+            patch.setattr(place, killed)
+            with pytest.raises(KeyboardInterrupt):
+                write_scores(path, trials, np.ones(2), {"model": "two"})
+        assert not described.exists()
 
 
 @pytest.mark.parametrize(
@@ -286,6 +316,7 @@ def test_names_below_a_directory():
         ("a b nan\na c 1\n", "SCORES:1: 'nan' is not a number"),
         ("a b 1\na c -inf\n", "SCORES:2: '-inf' is not a number"),
         ("a b 1e999\na c 1\n", "SCORES:1: '1e999' is not a finite number"),
+        ("a b 1\na c -1e307\n", "SCORES:2: '-1e307' is too large for a score: score"),
         ("a b 0.5\na c 1 target\n", "SCORES:2: expected 3 fields, found 4"),
         ("a b 0.5\na c 1", "SCORES: the last line has no line end"),
         ("b a 0.5\na c 1\n", "the first is LIST:1: 'a b'"),
@@ -307,6 +338,15 @@ def test_a_trial_that_stands_twice_is_refused(tmp_path):
     with pytest.raises(
         UserError, match="list:2: 'a b' stands in line 1 already: remove"
     ):
+        read_scores(tmp_path / "s", trials)
+
+
+@pytest.mark.parametrize("size", [1, 2**24])
+def test_a_score_that_stands_twice_is_found_in_any_block(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("chronovox.trials.lists._BLOCK_BYTES", size)
+    (tmp_path / "s").write_text("a c 2\na b 1\na c 3\n")
+    trials = Trials.of(["a", "a"], ["b", "c"], np.array([True, False]), "list")
+    with pytest.raises(UserError, match="s:3: 'a c' stands in line 1 already"):
         read_scores(tmp_path / "s", trials)
 
 

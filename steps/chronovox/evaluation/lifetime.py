@@ -41,6 +41,16 @@ class Scored:
     draws: np.ndarray
 
 
+def edges(text: str) -> tuple[float, ...]:
+    """Where bins begin: rising numbers from 0 on. Raises ValueError."""
+    values = [float(word) for word in text.split()]
+    if not values or values != sorted(set(values)) or values[0] < 0:
+        raise ValueError(text)
+    if not np.isfinite(values).all():
+        raise ValueError(text)
+    return tuple(int(value) if value.is_integer() else value for value in values)
+
+
 def thresholds(nontargets) -> dict[str, float]:
     """For each rate the lowest threshold that at most one score in so many exceeds.
 

@@ -24,14 +24,8 @@ def measure(
         raise UserError(f"{trials.path}: {error}") from None
     del scores  # as large as the rest, and not needed any more
     curve = ordered.curve()
-    rates = metrics.rates(curve, p_targets)
-    if not np.isfinite(list(rates.values())).all():
-        raise UserError(
-            f"{trials.path}: scores that cost infinitely much: they are no log-"
-            "likelihood ratios"
-        )
     found = {
-        **rates,
+        **metrics.rates(curve, p_targets),
         "eer_kaldi": ordered.eer_kaldi(),
         "few_errors": metrics.few_errors(curve, p_targets),
     }

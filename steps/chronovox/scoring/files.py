@@ -19,6 +19,7 @@ SYSTEM = {
     "system_sha256": str | None, "marks": list,
 }  # fmt: skip
 _INFO = SYSTEM | {"llr": bool, "embeddings_sha256": str, "trials_sha256": str}
+LARGEST = 1e38  # so that sums and squares over trials stay far from infinity
 
 
 def name_below(directory: str, path) -> str:
@@ -45,10 +46,10 @@ def write_scores(path, trials: Trials, scores: np.ndarray, info: dict) -> None:
 
     Nine significant digits restore a float32 exactly, so no order and no tie
     changes. An older `.json` goes first: it never stands beside other scores. Raises
-    UserError for a score that is not finite.
+    UserError for a score that is not finite, or beyond LARGEST.
     """
-    if not np.isfinite(scores).all():
-        raise UserError(f"{path}: a score is NaN or infinite: it is not written")
+    if not (np.abs(scores) <= LARGEST).all():
+        raise UserError(f"{path}: a score is NaN, infinite or too large: not written")
     info_path(path).unlink(missing_ok=True)
     with files.atomic_write(path) as stream:
         stream.writelines(
@@ -65,7 +66,7 @@ def read_scores(path, trials: Trials) -> np.ndarray:
     """The score of every trial, `(N,)` float64, in the order of `trials`.
 
     Raises UserError for a trial without a score, a score without a trial, a pair
-    written twice, and a score that is no finite number.
+    written twice, and a score that is no finite number or beyond LARGEST.
     """
     pairs = trials.pairs()
     _check_distinct(pairs, trials)
@@ -132,19 +133,26 @@ def _read_pairs(path, trials: Trials) -> Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def _numbers(texts: list[str], path, first: int) -> np.ndarray:
-    """Finite numbers of lines from `first` on. Raises UserError for what is none."""
+    """Numbers of lines from `first` on. Raises UserError for what is no score."""
     joined = "".join(texts)
     try:
         values = np.fromiter(map(float, texts), np.float64, len(texts))
         # What Python takes for a number and a table may not hold.
-        if np.isfinite(values).all() and joined.isascii() and "_" not in joined:
+        if (np.abs(values) <= LARGEST).all() and joined.isascii() and "_" not in joined:
             return values
     except ValueError:
         pass
     checked = (
-        parse_float(text, f"{path}:{line}") for line, text in enumerate(texts, first)
+        _number(text, f"{path}:{line}") for line, text in enumerate(texts, first)
     )
     return np.fromiter(checked, np.float64, len(texts))
+
+
+def _number(text: str, where: str) -> float:
+    value = parse_float(text, where)
+    if abs(value) > LARGEST:
+        raise UserError(f"{where}: '{text}' is too large for a score: score again")
+    return value
 
 
 def _check_distinct(pairs, trials: Trials) -> None:
