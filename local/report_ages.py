@@ -76,7 +76,10 @@ def main(argv=None) -> int:
     rules = {gap: read_rules(path)[0] for gap, path in paths.items()}
     unaged = read_pool(data, [*rules.values()], paths[GAPS[0]])
     columns = [f"{name} CA{gap}" for gap in GAPS for name in ("below", "over")]
-    print("\nages of sessions from faces, in years, and what they do to the lists:")
+    print(
+        "\nages of sessions from faces: errors in years; of targets of only-CAg, those"
+        "\ntruly less than g years apart (below), and by how many years gaps are over"
+    )
     print("faces          MAE   error", *(f"{name:>10}" for name in columns))
     found: list[dict] = []
     for name, statistic in STATISTICS.items():
@@ -98,8 +101,11 @@ def main(argv=None) -> int:
                     np.abs(values[rows[0]] - values[rows[1]])[trials.is_target]
                     for values in (years, np.array([truth[utt] for utt in pool.utts]))
                 )
-                below = f"{100 * np.mean(true < gap):.1f} %"
-                cells += [f"{below:>10}", f"{np.mean(estimated - true):10.2f}"]
+                below, over = "-", "-"
+                if len(true):
+                    below = f"{100 * np.mean(true < gap):.1f} %"
+                    over = f"{np.mean(estimated - true):.2f}"
+                cells += [f"{below:>10}", f"{over:>10}"]
             print(f"{name:6} of {count}", *cells)
     if args.results:
         of_mean = {s: statistics.fmean(years) for s, years in faces.items()}

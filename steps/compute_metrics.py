@@ -55,7 +55,7 @@ def get_parser():
     )
     parser.add_argument(
         "--p-targets", type=priors, default=metrics.P_TARGETS, metavar="NUMBERS",
-        help="priors of the costs, split at blanks ('0.01 0.05 0.001 0.5')",
+        help="further priors, split at blanks (beside 0.01 0.05 0.001 0.5)",
     )  # fmt: skip
     parser.add_argument("data")
     parser.add_argument("trials")
@@ -65,8 +65,8 @@ def get_parser():
 
 
 def priors(text: str) -> tuple[float, ...]:
-    """Distinct numbers between 0 and 1."""
-    values = tuple(dict.fromkeys(map(float, text.split())))
+    """The usual priors, and other numbers between 0 and 1, split at blanks."""
+    values = tuple(dict.fromkeys([*metrics.P_TARGETS, *map(float, text.split())]))
     if not values or not all(0 < value < 1 for value in values):
         raise ValueError(text)
     if any(float(f"{value:g}") != value for value in values):
@@ -140,6 +140,18 @@ def mean_rows(rows: list[dict], draws: list[systems.Draws], few: bool) -> list[d
     return means
 
 
+def summary(row: dict) -> str:
+    """A row in a line: what it is of, EER and interval, the first cost, Cllr."""
+    low, high = (results.cell(row, name) for name in ("eer_lo", "eer_hi"))
+    costs = [name for name in ("mindcf_0.01", "actdcf_0.01", "min_cllr", "cllr")
+             if row.get(name) is not None]  # fmt: skip
+    return " ".join([
+        row["model"], row["backend"], results.cell(row, "seed"), row["trials"],
+        f"eer {results.cell(row, 'eer')} % [{low}, {high}]",
+        *(f"{name} {results.cell(row, name)}" for name in costs),
+    ])  # fmt: skip
+
+
 def main(argv=None) -> int:
     args = get_parser().parse_args(argv)
     trials = read_trials(args.trials)
@@ -191,6 +203,8 @@ def main(argv=None) -> int:
             "%s: %d rows of other embeddings of these models, or of another version of "
             "the list, are gone from %s", args.trials, older, args.results_dir,
         )  # fmt: skip
+    for row in out:
+        print(summary(row))
     log.info(
         "%d score files in, %d rows out to %s/results.tsv",
         len(rows), len(out), args.results_dir,

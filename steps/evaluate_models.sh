@@ -50,6 +50,9 @@ usage_error() {
   printf 'evaluate_models.sh: %s\n%s\n' "$1" "$help_message" >&2
   exit 2
 }
+for word in "$@"; do
+  [[ $word != --* ]] || usage_error "$word: options come first"
+done
 models=("$@")
 set=$(basename "$data")
 read -ra names <<< "${trials//$'\n'/ }"

@@ -2,7 +2,7 @@
 """Take embeddings that another toolkit made, to be scored like ours.
 
 Usage: steps/import_embeddings.py [options] SCP DATA EXP_M
-  e.g.: steps/import_embeddings.py --train-speakers train/utt2spk wespeaker.scp \\
+  e.g.: steps/import_embeddings.py --train-speakers train/spk2utt wespeaker.scp \\
             data/test exp/wespeaker
 
 SCP is a Kaldi table of vectors, keyed by utterance. Those of the utterances of
@@ -10,9 +10,10 @@ DATA/utt2spk are copied; others are left aside. Utterances without a vector are 
 first, and listed in missing; more of them than --max-fail-ratio allows are an error, as
 is a trial of one, when it is scored.
 
-  --train-speakers FILE  any table or list whose first fields are the speakers that
-                         trained the network: scoring refuses trials of them. Without
-                         it nothing can tell, and results are marked training-unknown
+  --train-speakers FILE  a list of the speakers that trained the network, or a table
+                         keyed by them (spk2utt), or called utt2spk: scoring refuses
+                         trials of them. Without it nothing can tell, and results are
+                         marked training-unknown
 
 Writes EXP_M/embeddings_SET/{xvector,spk_xvector}.{ark,scp}, num_utts.ark, missing and
 made_from, where SET is the last part of DATA; EXP_M/imported, the source of each set;
@@ -56,7 +57,10 @@ def write_missing(utts: list[str], num_utts: int, args, path: Path) -> None:
             f"{problem}: keys must be those of {args.data}/utt2spk, and at most "
             f"--max-fail-ratio {args.max_fail_ratio} may lack"
         )
-    log.warning("%s", problem)
+    log.warning(
+        "%s: where a trial needs one, take them out of a copy of %s "
+        "(utils/subset_data_dir.py), and select its trials again", problem, args.data,
+    )  # fmt: skip
 
 
 def write_training(exp: Path, path) -> None:
@@ -64,7 +68,13 @@ def write_training(exp: Path, path) -> None:
     (exp / "spk2id").unlink(missing_ok=True)
     if path is None:
         return
-    speakers = sorted({line.split()[0] for line in read_lines(path) if line.split()})
+    if Path(path).name == "utt2spk":
+        speakers = sorted(set(read_table(path).values()))
+    else:
+        speakers = sorted(
+            {line.split()[0] for line in read_lines(path) if line.split()}
+        )
+    log.info("%s: %d speakers trained the network", path, len(speakers))
     write_table(exp / "spk2id", {spk: number for number, spk in enumerate(speakers)})
 
 

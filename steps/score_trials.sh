@@ -32,6 +32,13 @@ data=$1
 exp=$2
 set=$(basename "$data")
 
+for file in "$data/utt2spk" "$exp/embeddings_$set/xvector.scp"; do
+  [ -e "$file" ] || {
+    echo "score_trials.sh: no such file: $file: DATA is a data directory, and EXP_M has" \
+      "its embeddings (./run.sh --stage 5)" >&2
+    exit 1
+  }
+done
 for backend in $backends; do
   for name in $trials; do
     $cmd "$exp/scores_$set/log/$name.$backend.log" \

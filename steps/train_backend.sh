@@ -28,6 +28,12 @@ fi
 train=$1
 exp=$2
 
+for file in "$exp" "${train:+$train/utt2spk}"; do
+  [ -z "$file" ] || [ -e "$file" ] || {
+    echo "train_backend.sh: no such file: $file" >&2
+    exit 1
+  }
+done
 for backend in $backends; do
   $cmd "$exp/backends/log/$backend.log" \
     steps/train_backend.py "conf/backends/$backend.yaml" "$train" \

@@ -36,6 +36,8 @@ from chronovox.scoring.enrolments import read_speakers
 from chronovox.scoring.files import SYSTEM
 from chronovox.trials import read_trials
 
+MIN_SPEAKERS = 30
+
 
 def get_parser():
     parser = cli.parser(__doc__)
@@ -97,6 +99,11 @@ def main(argv=None) -> int:
     sha256 = files.sha256(args.trials)
     trained = Calibration(settings, systems, cohort, weights, sha256)
     warn(trained, regressors, args.trials)
+    if len(speakers.names) < MIN_SPEAKERS:
+        log.warning(
+            "%s: %d speakers: too few for a calibration that holds for others",
+            args.trials, len(speakers.names),
+        )  # fmt: skip
     both = np.concatenate([speakers.enrol, speakers.test])
     counts = np.bincount(both, minlength=len(speakers.names)).tolist()
     calibration.save(

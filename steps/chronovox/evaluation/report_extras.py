@@ -175,7 +175,8 @@ def _doubling_table(rows: list[Lifetime]) -> Table:
         ]  # fmt: skip
         for far in rates:
             estimate = row.doubling.get(far, Estimate())
-            known = math.isfinite(estimate.value)
+            bounds = estimate.value, estimate.low, estimate.high
+            known = any(map(math.isfinite, bounds))  # later than a bound, perhaps
             cells.append(estimate_cell(estimate, digits=1) if known else _DASH)
         body.append(cells)
     caption = "Time after which twice as many targets are rejected as in the first bin."

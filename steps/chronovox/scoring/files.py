@@ -198,7 +198,8 @@ def read_info(path, trials: Trials) -> dict:
         info = json.loads(info_path(path).read_text(encoding="utf-8"))
         info = checked(info, _INFO)
     except FileNotFoundError:
-        raise UserError(f"{info_path(path)}: no such file: {remedy}") from None
+        missing = info_path(path) if Path(path).exists() else path
+        raise UserError(f"{missing}: no such file: {remedy}") from None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{info_path(path)}: damaged: {remedy}") from None
     if info["trials_sha256"] != files.sha256(trials.path):
