@@ -319,6 +319,17 @@ def test_what_is_of_other_lists_or_embeddings_is_not_shown(small, changes):
     assert "gender: f" not in page.text
 
 
+def test_conditions_without_any_rate_have_no_picture(small):
+    write_extras(small)
+    document = json.loads((small / "conditions.json").read_text())
+    for row in document["rows"]:
+        row["eer"] = None
+    (small / "conditions.json").write_text(json.dumps(document))
+    assert make_report.main([str(small)]) == 0
+    assert not list((small / "pictures").glob("conditions*"))
+    assert "gender: f" in Page(small / "report.html").text
+
+
 def test_marks_of_what_is_measured_are_shown(small):
     write_extras(small, marks=["calibration-list"])
     assert make_report.main([str(small)]) == 0

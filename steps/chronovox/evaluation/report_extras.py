@@ -233,7 +233,12 @@ def conditions(results_dir, of_results: list[dict]) -> Section:
                enumerate(groups(rows, lambda r: _system(r.row)))}  # fmt: skip
     shown = dict(list(systems.items())[:MAX_LINES])
     for key, group in groups(rows, _of_list):
-        for condition, some in groups(group, lambda row: row.condition):
+        rated = [
+            row
+            for row in group
+            if row.counts[0] is not None and not math.isnan(row.eer.value)
+        ]
+        for condition, some in groups(rated, lambda row: row.condition):
             section.pictures.append(
                 _condition_picture(_list_name(key), condition, some, shown)
             )
@@ -248,14 +253,12 @@ def conditions(results_dir, of_results: list[dict]) -> Section:
 def _condition_picture(
     where: str, condition: str, rows: list[Condition], shown: dict[str, Style]
 ) -> Picture:
-    """One condition of one list: a row of dots a value, a dot a system."""
+    """One condition of one list: a row of dots a value, a dot a system.
+
+    rows: those that have a rate, and are no difference of two.
+    """
     lines = []
-    rated = [
-        row
-        for row in rows
-        if row.counts[0] is not None and not math.isnan(row.eer.value)
-    ]
-    for value, some in groups(rated, lambda row: row.value)[:MAX_ROWS]:
+    for value, some in groups(rows, lambda row: row.value)[:MAX_ROWS]:
         kept = [row for row in some if _system(row.row) in shown]
         lines.append(
             (value, [_percent_dot(shown[_system(r.row)], r.eer) for r in kept])
