@@ -317,6 +317,13 @@ def test_a_list_like_another_shares_enrolments_and_non_targets(world, base, own,
     assert all(is_target_pair(world, free, *row[:2]) for row in rows if row[2])
 
 
+def test_a_list_of_no_such_name_is_no_base(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("like: only../../x\npositives: {session: any}\n")
+    with pytest.raises(UserError, match="x.yaml: like: only../../x: a list is named"):
+        read_rules(path)
+
+
 @pytest.mark.parametrize(
     ("base", "own", "message"),
     [

@@ -6,6 +6,7 @@ from typing import Literal
 
 from chronovox import config
 from chronovox.cli import UserError
+from chronovox.trials.lists import check_name
 
 MAX_PER_ENROLMENT = 10**6
 MAX_YEARS = 200
@@ -129,6 +130,10 @@ def read_rules(path) -> tuple[Rules, Rules | None]:
     rules = config.load(path, Rules)
     if rules.like is None:
         return rules, None
+    try:
+        check_name(rules.like)
+    except UserError as error:
+        raise UserError(f"{path}: like: {error}") from None
     base_path = Path(path).with_name(f"{rules.like}.yaml")
     base = config.load(base_path, Rules)
     if base.like:
