@@ -4,7 +4,7 @@
 Usage: steps/measure_lifetime.py [options] DATA_DEV TRIALS_DEV SCORES_DEV \\
            DATA TRIALS SCORES RESULTS_DIR
   e.g.: s=exp/xvector_aam_s1; steps/measure_lifetime.py \\
-            data/dev data/dev/trials/many $s/scores_dev/many.plda \\
+            data/dev data/dev/trials/calibration $s/scores_dev/calibration.plda \\
             data/test data/test/trials/random $s/scores_test/random.plda exp/results
 
 Both score files are of one system. Thresholds are fixed on the non-targets of

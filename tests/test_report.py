@@ -488,9 +488,11 @@ def test_odd_optional_values_do_no_harm(small, more):
     rows = [{**row, **more} for row in results.read(small)]
     (small / "results.json").write_text(json.dumps({"rows": rows}))
     systems = report_tables.Systems(rows)
-    report_tables.cost_table(systems)
-    report_tables.origins(systems)
-    report_inputs.Inputs(small).scores(rows[0])
+    table, _ = report_tables.cost_table(systems)
+    assert [len(group) for _, group in table.groups] == [1]
+    assert len(report_tables.origins(systems)) == 1
+    scored = report_inputs.Inputs(small).scores(rows[0])
+    assert (scored is None) == bool({"scores", "trials_path"} & set(more))
 
 
 @pytest.fixture
